@@ -1,0 +1,42 @@
+import type { Sha256 } from './digest.ts'
+import type { Kernel } from './kernel.ts'
+
+/** One package file on a mirror. */
+export interface PackageFile {
+  /** `linux-image-6.1.0-47-amd64-dbg`. */
+  readonly name: string
+  /** The package's own version, `6.1.170-3`: part of what makes a build. */
+  readonly version: string
+  /** Where it can be had, in the order to try. */
+  readonly urls: readonly string[]
+  /** As the index states it; null where the index says nothing. */
+  readonly sizeBytes: number | null
+  /** As the index states it; null where the index says nothing. */
+  readonly sha256: Sha256 | null
+}
+
+/**
+ * One build of one kernel as a distribution offers it: what the crawler gives and the extractor takes. `image`
+ * carries the kernel image, `debug` its vmlinux with DWARF; at least one is there.
+ */
+export interface KernelPackage {
+  readonly kernel: Kernel
+  /** The id of the source that listed it: `debian`. */
+  readonly source: string
+  /** The name of the package that this build is known by, of the image or else of the debug package. */
+  readonly packageName: string
+  /** The version that its packages share. */
+  readonly packageVersion: string
+  /** `generic`, `cloud`, `rt`; `default` for the plain kernel. */
+  readonly flavour: string
+  /** Builds that follow each other: `debian/12/6.1`. `--newest` counts per series, flavour and arch. */
+  readonly series: string
+  readonly image: PackageFile | null
+  readonly debug: PackageFile | null
+}
+
+/** The key of a build in catalogs and logs: what must be equal for two listings to mean the same build. */
+export function packageKey(pkg: KernelPackage): string {
+  const { distro, version, arch, release } = pkg.kernel
+  return [pkg.source, distro, version, arch, release, pkg.packageName, pkg.packageVersion].join('/')
+}

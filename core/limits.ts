@@ -1,0 +1,76 @@
+const KiB = 1024
+const MiB = 1024 * KiB
+const GiB = 1024 * MiB
+
+/**
+ * Every bound on what comes from outside, with its unit and its reason. Sizes are bytes unless the name says
+ * otherwise. A bound is generous against the largest real thing known, and small against what would hurt.
+ */
+export const limits = {
+  btf: {
+    /** The largest real one, CentOS 8 arm64 without deduplication, has 27 MB. */
+    maxBytes: 256 * MiB,
+    /** libbpf and the kernel's BTF_MAX_TYPE stop at 0xfffff; undeduplicated files have 562k types. */
+    maxTypes: 8_000_000,
+    /** Nesting that a C dump, a size computation or a relocation follows; libbpf stops at 32 resolved steps. */
+    maxDepth: 64,
+  },
+  object: {
+    /** The largest BPF object in the field, with DWARF, has some 20 MB. */
+    maxBytes: 64 * MiB,
+    /** Objects that one tool or one request has. */
+    maxCount: 512,
+    /** libbpf's BPF_CORE_SPEC_MAX_LEN. */
+    maxAccessParts: 64,
+  },
+  image: {
+    /** A compressed kernel image; the largest distribution arm64 Image has some 70 MB. */
+    maxBytes: 256 * MiB,
+    /** What an image unwraps to; allyesconfig-like kernels reach 200 MB. */
+    maxUnwrappedBytes: 1 * GiB,
+  },
+  vmlinux: {
+    /** With DWARF: 600 MB to 1.2 GB today. */
+    maxBytes: 4 * GiB,
+  },
+  package: {
+    /** Debug packages reach 1.8 GB. */
+    maxBytes: 8 * GiB,
+    /** Members of one archive before it is called a bomb; debug packages have some 10,000. */
+    maxMembers: 500_000,
+    /** What one package may unpack to; linux-image-dbg reaches 6 GB. */
+    maxUnpackedBytes: 64 * GiB,
+  },
+  index: {
+    /** One index document as it comes over the wire; primary.xml.gz reaches 60 MB. */
+    maxBytes: 512 * MiB,
+    /** The same decompressed. */
+    maxUnpackedBytes: 4 * GiB,
+    /** One stanza of a Packages file; the largest real one has some 200 KB. */
+    maxStanzaBytes: 4 * MiB,
+  },
+  http: {
+    connectTimeoutMs: 15_000,
+    /** Silence between two chunks; slow mirrors pause for tens of seconds. */
+    idleTimeoutMs: 60_000,
+    /** Tries of one request, the first included. */
+    tries: 4,
+    /** A Retry-After above this is not waited for: the host counts as ill for this run. */
+    maxRetryAfterMs: 120_000,
+    maxRedirects: 5,
+  },
+  process: {
+    /** pahole on the largest kernels takes some 3 minutes on two slow cores. */
+    paholeTimeoutMs: 30 * 60_000,
+    /** What is kept of a child's stderr, its end. */
+    maxStderrBytes: 64 * KiB,
+  },
+  request: {
+    /** A JSON body: banner, build-id, os-release text. */
+    maxJsonBytes: 64 * KiB,
+    /** One page of a listing. */
+    maxPageSize: 1000,
+    /** A release, distro, version or tool name. */
+    maxNameLength: 200,
+  },
+} as const

@@ -1,0 +1,28 @@
+import type { Sha256 } from './digest.ts'
+
+/** `embedded`: the kernel carries it; `dwarf`: pahole made it; `imported`: somebody gave it to us. */
+export type Origin = 'embedded' | 'dwarf' | 'imported'
+
+/** Where a BTF comes from, kept with every build and shown to whoever asks (DESIGN 2). */
+export interface Provenance {
+  /** The source's id, or `import`. */
+  readonly source: string
+  readonly origin: Origin
+  readonly packageName: string | null
+  readonly packageVersion: string | null
+  /** URL or path that the bytes came from. */
+  readonly url: string | null
+  /** Digest of the package file; null where it was not read to its end (`--unverified`). */
+  readonly packageSha256: Sha256 | null
+  /** How far the package's digest was checked against an index. */
+  readonly verified: 'signed-index' | 'index' | 'none'
+  readonly buildId: string | null
+  readonly banner: string | null
+  readonly paholeVersion: string | null
+  readonly paholeFlags: readonly string[] | null
+  /** pahole's warnings and whatever else a person should know of this one. */
+  readonly warnings: readonly string[]
+  /** ISO 8601, UTC. */
+  readonly createdAt: string
+  readonly hubVersion: string
+}

@@ -1,0 +1,70 @@
+import { HubError } from '../core/errors.ts'
+import type { Http } from '../core/http.ts'
+import type { Arch } from '../core/kernel.ts'
+import type { KernelPackage } from '../core/kernel-package.ts'
+import type { Log } from '../core/log.ts'
+
+/**
+ * `ILL`: a mirror could not be asked. `MALFORMED`: an index that contradicts its format. `BAD_DIGEST`: an index that
+ * is not what the signed file says. `BAD_SIGNATURE`: a signature that does not hold or is of nobody we know.
+ * `NO_MIRROR`: nothing answered for a suite. `BAD_SOURCE`: a file under data/sources is wrong.
+ */
+export type CrawlErrorCode = 'ILL' | 'MALFORMED' | 'BAD_DIGEST' | 'BAD_SIGNATURE' | 'NO_MIRROR' | 'BAD_SOURCE'
+export class CrawlError extends HubError<CrawlErrorCode> {}
+
+/** What is remembered of an index between runs, so that an unchanged one costs one conditional request or none. */
+export interface IndexMemo {
+  readonly etag: string | null
+  readonly lastModified: string | null
+  /** Digest of the bytes that `value` was made from. */
+  readonly sha256: string
+  /** JSON, in the form of whoever stored it. */
+  readonly value: string
+}
+
+/** Memory of indexes by URL (plus what else makes the value different). The store implements it. */
+export interface IndexCache {
+  get(key: string): Promise<IndexMemo | null>
+  put(key: string, memo: IndexMemo): Promise<void>
+}
+
+export interface CrawlContext {
+  readonly http: Http
+  readonly cache: IndexCache
+  readonly log: Log
+  readonly signal: AbortSignal
+}
+
+/** Which part of a source is wanted; empty lists mean all. */
+export interface CrawlScope {
+  readonly versions: readonly string[]
+  readonly arches: readonly Arch[]
+  /** Base URLs that replace the source's own mirrors; empty for the source's. */
+  readonly mirrors: readonly string[]
+}
+
+/** One index that was read, or why it was not. A failed listing says nothing about the kernels in it. */
+export interface IndexReport {
+  /** `debian/12 bookworm-security amd64`. */
+  readonly index: string
+  readonly url: string
+  readonly outcome: 'new' | 'unchanged' | 'absent' | 'failed'
+  /** Bytes that came over the wire for it. */
+  readonly bytes: number
+  /** True where the digest chain starts at a signature that was verified. */
+  readonly signed: boolean
+  readonly reason: string | null
+}
+
+/** What a source offers now. */
+export interface Listing {
+  readonly packages: readonly KernelPackage[]
+  readonly indexes: readonly IndexReport[]
+}
+
+/** A distribution that can be asked. */
+export interface Source {
+  readonly id: string
+  /** Every kernel that the scope's indexes offer now; an index that could not be read is in the report. */
+  list(scope: CrawlScope, context: CrawlContext): Promise<Listing>
+}

@@ -1,0 +1,54 @@
+import { HubError } from '../core/errors.ts'
+import type { Sha256 } from '../core/digest.ts'
+import type { Log } from '../core/log.ts'
+
+/**
+ * `NO_BTF`: whole and well, but without BTF (and, where asked for, without DWARF): a fact, not a fault.
+ * `NOT_FOUND`: the package has no kernel of that release. `MALFORMED`: bytes that contradict their format.
+ * `UNSUPPORTED`: a format we know of and do not read. `LIMIT`: more than `core/limits` allows.
+ * `TOOL`: an external program is missing or failed. `INVALID`: the BTF that came out is not a kernel's.
+ */
+export type ExtractErrorCode =
+  'NO_BTF' | 'NOT_FOUND' | 'MALFORMED' | 'UNSUPPORTED' | 'LIMIT' | 'TOOL' | 'INVALID'
+export class ExtractError extends HubError<ExtractErrorCode> {}
+
+/** A file to extract from: a package, a kernel image, an ELF or raw BTF; its kind is told by its bytes. */
+export interface ExtractInput {
+  /** For messages: a path or URL. */
+  readonly name: string
+  readonly bytes: AsyncIterable<Uint8Array>
+}
+
+export interface ExtractOptions {
+  /** `uname -r` of the wanted kernel; null takes the only kernel in the package, and refuses where there are two. */
+  readonly release: string | null
+  /** True leaves embedded BTF alone and encodes the DWARF with pahole. */
+  readonly forceDwarf: boolean
+  /** False ends the reading as soon as the BTF is whole; the digest is then unknown. */
+  readonly readToEnd: boolean
+  /** Where vmlinux goes while pahole reads it. */
+  readonly tempDir: string
+  /** Cores that pahole may use. */
+  readonly jobs: number
+  readonly signal: AbortSignal
+  readonly log: Log
+  /** Told when a new phase begins (`reading`, `unwrapping`, `encoding`, `hashing`) and how many bytes came in. */
+  readonly onProgress?: (phase: string, bytesRead: number) => void
+}
+
+export interface Extracted {
+  /** Raw BTF, parsed whole and checked. */
+  readonly btf: Uint8Array
+  readonly origin: 'embedded' | 'dwarf'
+  /** The kernel's GNU build-id in hex; null where the file has none. */
+  readonly buildId: string | null
+  /** The text of `/proc/version`, without the newline; null where the file has none. */
+  readonly banner: string | null
+  readonly paholeVersion: string | null
+  readonly paholeFlags: readonly string[] | null
+  readonly warnings: readonly string[]
+  /** Of the whole input; null where it was not read to its end. */
+  readonly sha256: Sha256 | null
+  /** Bytes of the input that were read. */
+  readonly bytesRead: number
+}

@@ -1,0 +1,138 @@
+import type { Readable } from 'node:stream'
+import type { Sha256 } from '../core/digest.ts'
+import { HubError } from '../core/errors.ts'
+import type { Kernel } from '../core/kernel.ts'
+import type { Provenance } from '../core/provenance.ts'
+
+/**
+ * `NOT_FOUND`: nothing of that name. `CORRUPT`: bytes that are not what their digest says. `CONFLICT`: something else
+ * is already there (a tool's version is immutable). `SCHEMA`: a catalog of a newer hub. `READ_ONLY`, `BUSY`: as said.
+ */
+export type StoreErrorCode = 'NOT_FOUND' | 'CORRUPT' | 'CONFLICT' | 'SCHEMA' | 'READ_ONLY' | 'BUSY'
+export class StoreError extends HubError<StoreErrorCode> {}
+
+export interface BlobRef {
+  readonly digest: Sha256
+  readonly sizeBytes: number
+}
+
+/** Bytes by digest. Nobody outside knows how they are kept. One conformance suite for every implementation. */
+export interface BlobStore {
+  /** Durable when it returns; putting what is there already costs nothing. */
+  put(bytes: Uint8Array): Promise<BlobRef>
+  /** Whole and checked against the digest. Throws `NOT_FOUND` or `CORRUPT`. */
+  read(digest: Sha256): Promise<Uint8Array>
+  /** A part, for ranges; not checked. `end` is exclusive. Throws `NOT_FOUND`. */
+  open(digest: Sha256, range?: { readonly start: number; readonly end: number }): Promise<Readable>
+  /** Size in bytes; null where it is not there. */
+  size(digest: Sha256): Promise<number | null>
+  /** Every digest that is kept. */
+  list(): AsyncIterable<BlobRef>
+  remove(digest: Sha256): Promise<void>
+}
+
+/** A build with its full BTF, as the catalog keeps it. */
+export interface Build {
+  /** Grows with time: of two builds of one kernel, the newer has the higher. */
+  readonly id: number
+  readonly kernel: Kernel
+  readonly flavour: string
+  readonly series: string
+  /** `core/kernel-package.packageKey`, or `import/…`: no two builds share one. */
+  readonly key: string
+  readonly btf: BlobRef
+  readonly layoutDigest: Sha256
+  readonly provenance: Provenance
+}
+
+export type NewBuild = Omit<Build, 'id'>
+
+/** A package that gave no BTF. */
+export interface Failure {
+  /** `core/kernel-package.packageKey`. */
+  readonly key: string
+  readonly kernel: Kernel
+  /** An error code: `NO_BTF`, `BAD_DIGEST`, `ILL`, `TOOL` … */
+  readonly code: string
+  readonly message: string
+  readonly tries: number
+  /** ISO 8601, UTC. */
+  readonly lastTryAt: string
+  /** Before this, a crawl leaves it alone unless told otherwise. */
+  readonly nextTryAt: string
+}
+
+/** One BPF object of a tool. */
+export interface ToolObject {
+  /** The file's name, `execsnoop.bpf.o`. */
+  readonly name: string
+  readonly digest: Sha256
+  readonly sizeBytes: number
+}
+
+export interface Tool {
+  readonly id: number
+  readonly name: string
+  readonly version: string
+  readonly objects: readonly ToolObject[]
+  /** ISO 8601, UTC. */
+  readonly createdAt: string
+}
+
+export interface BuildFilter {
+  readonly distro?: string
+  readonly version?: string
+  readonly arch?: string
+  readonly release?: string
+  readonly origin?: string
+  /** A part of the release. */
+  readonly q?: string
+  /** Builds after this id. */
+  readonly afterId?: number
+  readonly limit?: number
+}
+
+/** Facts about kernels, builds, tools and runs. Reading never needs the writer. */
+export interface Catalog {
+  /** Changes whenever a build or a tool does: what answers from memory reloads then. */
+  generation(): Promise<number>
+  builds(filter?: BuildFilter): Promise<readonly Build[]>
+  buildByKey(key: string): Promise<Build | null>
+  /** Adds a build, or gives back the one with that key; a failure of that key is forgotten. One transaction. */
+  addBuild(build: NewBuild): Promise<Build>
+
+  failures(): Promise<readonly Failure[]>
+  failure(key: string): Promise<Failure | null>
+  /** Counts one more try; the next is due after a back-off that grows by days (1, 2, 4 … 30). */
+  addFailure(failure: Omit<Failure, 'tries' | 'nextTryAt'>): Promise<Failure>
+
+  tools(): Promise<readonly Tool[]>
+  /** The newest version where none is named; null where there is no such tool. */
+  tool(name: string, version?: string): Promise<Tool | null>
+  /** Throws `CONFLICT` where that version exists with other objects; gives it back where it is the same. */
+  addTool(tool: Omit<Tool, 'id' | 'createdAt'>): Promise<Tool>
+  /** All versions where none is named; how many were removed. */
+  removeTool(name: string, version?: string): Promise<number>
+
+  /** The min BTF of a tool on a full BTF, where it was made already. */
+  minBtf(toolId: number, btf: Sha256): Promise<BlobRef | null>
+  minBtfs(toolId: number): Promise<ReadonlyMap<Sha256, BlobRef>>
+  putMinBtf(toolId: number, btf: Sha256, min: BlobRef): Promise<void>
+
+  /** Bytes made from a blob (`gz`, `xz`, `tar.xz:NAME`), where they were made already. */
+  derived(from: Sha256, form: string): Promise<BlobRef | null>
+  putDerived(from: Sha256, form: string, to: BlobRef): Promise<void>
+
+  /** What indexes said, see crawler/types.ts. */
+  indexMemo(
+    key: string,
+  ): Promise<{ etag: string | null; lastModified: string | null; sha256: string; value: string } | null>
+  putIndexMemo(
+    key: string,
+    memo: { etag: string | null; lastModified: string | null; sha256: string; value: string },
+  ): Promise<void>
+
+  /** Every digest that something in the catalog points at. */
+  referencedBlobs(): Promise<ReadonlySet<Sha256>>
+  close(): Promise<void>
+}
