@@ -1,0 +1,202 @@
+import { type Endian } from './bytes.ts'
+import { BtfError, malformedType } from './errors.ts'
+import { inflate } from './inflate.ts'
+import { NameIndex } from './name-index.ts'
+import { StringTable } from './strings.ts'
+import type { BtfType } from './types.ts'
+import {
+  type BtfHeader,
+  infoKind,
+  infoKindFlag,
+  infoVlen,
+  kindName,
+  readBtfHeader,
+  RECORD_WORDS,
+  recordSizes,
+  type RecordSizes,
+  typeWords,
+} from './wire.ts'
+import { limits } from '../core/limits.ts'
+
+/**
+ * A parsed BTF: an index of where each record starts, and the records as words. No object per type exists until
+ * {@link Btf.type} is asked for one; what is hot reads words through {@link Btf.kind} and its like.
+ *
+ * Ids below {@link Btf.firstId} belong to the base of a split BTF and are answered by it.
+ */
+export class Btf {
+  /** The bytes that were parsed, without anything behind the last section. */
+  readonly bytes: Uint8Array
+  readonly header: BtfHeader
+  readonly base: Btf | null
+  readonly strings: StringTable
+  /** The first id of this BTF's own types: 1, or the base's count of ids for split BTF. */
+  readonly firstId: number
+  /** One above the highest id; void counts. */
+  readonly idCount: number
+  readonly recordSizes: RecordSizes
+  readonly #words: Uint32Array
+  /** Word index of each own record; one more entry marks the end. */
+  readonly #starts: Uint32Array
+  #names: NameIndex | null = null
+
+  /** See {@link parseBtf}. */
+  constructor(bytes: Uint8Array, base: Btf | null) {
+    const header = readBtfHeader(bytes)
+    if (base !== null && base.endian !== header.endian) {
+      throw new BtfError('MALFORMED', `split BTF is ${header.endian}-endian, its base ${base.endian}-endian`)
+    }
+    this.bytes = bytes.subarray(0, header.totalBytes)
+    this.header = header
+    this.base = base
+    this.strings = new StringTable(
+      bytes.subarray(header.stringsOffset, header.stringsOffset + header.stringsBytes),
+      base?.strings ?? null,
+    )
+    this.recordSizes = recordSizes(bytes, header, base?.recordSizes ?? null)
+    this.#words = typeWords(bytes, header)
+    this.firstId = base?.idCount ?? 1
+    this.#starts = indexRecords(this.#words, this.recordSizes, this.firstId, header.typesOffset)
+    this.idCount = this.firstId + this.#starts.length - 1
+  }
+
+  get endian(): Endian {
+    return this.header.endian
+  }
+
+  /** Where the record of an own id starts, in bytes from the first of the file. */
+  byteOffset(id: number): number {
+    return this.header.typesOffset + (this.#starts[id - this.firstId] ?? 0) * 4
+  }
+
+  kind(id: number): number {
+    return id === 0 ? 0 : infoKind(this.word(id, 1))
+  }
+
+  vlen(id: number): number {
+    return id === 0 ? 0 : infoVlen(this.word(id, 1))
+  }
+
+  kindFlag(id: number): boolean {
+    return id !== 0 && infoKindFlag(this.word(id, 1))
+  }
+
+  nameOffset(id: number): number {
+    return id === 0 ? 0 : this.word(id, 0)
+  }
+
+  /** Name of a type, empty for void and the anonymous. */
+  name(id: number): string {
+    const offset = this.nameOffset(id)
+    return offset === 0 ? '' : this.strings.at(offset)
+  }
+
+  /** The third word: a size in bytes or a type id, as the kind has it. */
+  sizeOrType(id: number): number {
+    return id === 0 ? 0 : this.word(id, 2)
+  }
+
+  /** Word `index` of a record, counted from its name_off. `id` must be one of {@link Btf.has}, and not void. */
+  word(id: number, index: number): number {
+    if (id < this.firstId) {
+      if (this.base === null) throw noSuchType(id, this.idCount)
+      return this.base.word(id, index)
+    }
+    const start = this.#starts[id - this.firstId]
+    if (start === undefined || id >= this.idCount) throw noSuchType(id, this.idCount)
+    return this.#words[start + index] as number
+  }
+
+  /** Words of a record, trailing data included. */
+  wordCount(id: number): number {
+    if (id < this.firstId) return this.base?.wordCount(id) ?? 0
+    const index = id - this.firstId
+    return (this.#starts[index + 1] as number) - (this.#starts[index] as number)
+  }
+
+  has(id: number): boolean {
+    return Number.isInteger(id) && id >= 0 && id < this.idCount
+  }
+
+  /** A type as an object, made anew at each call. Throws BtfError `MALFORMED` where there is none of that id. */
+  type(id: number): BtfType {
+    return inflate(this, id)
+  }
+
+  /** Ids of the types (FUNC, VAR and the like aside) of exactly that name, ascending, the base's included. */
+  idsByName(name: string): number[] {
+    return this.idsByEssentialName(name).filter((id) => this.name(id) === name)
+  }
+
+  /** The same for the name without its `___flavor`, as CO-RE looks up candidates. */
+  idsByEssentialName(name: string): number[] {
+    this.#names ??= new NameIndex(this)
+    const own = this.#names.find(name)
+    return this.base === null ? own : [...this.base.idsByEssentialName(name), ...own]
+  }
+
+  /** Own records as words of native byte order, for code that reads all of them. Not to be written to. */
+  get words(): Uint32Array {
+    return this.#words
+  }
+
+  /** Word index of each own record in {@link Btf.words}, and the end. Not to be written to. */
+  get starts(): Uint32Array {
+    return this.#starts
+  }
+}
+
+/**
+ * Parses raw BTF: header, strings' frame and record boundaries are checked now; what records say, by `validateBtf`
+ * or when it is asked for. Split BTF needs its `base`. The bytes are kept, not copied: do not change them.
+ * Throws BtfError.
+ */
+export function parseBtf(bytes: Uint8Array, options: { readonly base?: Btf } = {}): Btf {
+  return new Btf(bytes, options.base ?? null)
+}
+
+function indexRecords(words: Uint32Array, sizes: RecordSizes, firstId: number, offset: number): Uint32Array {
+  const { infoWords, elementWords } = sizes
+  const starts = new Uint32Array(Math.floor(words.length / RECORD_WORDS) + 1)
+  const end = words.length
+  let count = 0
+  let at = 0
+  while (at < end) {
+    if (end - at < RECORD_WORDS) {
+      throw malformedType(firstId + count, offset + at * 4, `the type section ends in the middle of a record`)
+    }
+    const info = words[at + 1] as number
+    const kind = (info >>> 24) & 0x7f
+    const extra = infoWords[kind] as number
+    if (extra < 0 || kind === 0) throw unknownKind(firstId + count, offset + at * 4, kind)
+    starts[count++] = at
+    at += RECORD_WORDS + extra + (info & 0xffffff) * (elementWords[kind] as number)
+  }
+  if (at !== end) {
+    const last = count - 1
+    const start = starts[last] as number
+    const kind = infoKind(words[start + 1] as number)
+    throw malformedType(
+      firstId + last,
+      offset + start * 4,
+      `${kindName(kind)} with vlen ${infoVlen(words[start + 1] as number)} needs ${(at - end) * 4} bytes more than there are`,
+    )
+  }
+  if (count > limits.btf.maxTypes) {
+    throw new BtfError('LIMIT', `${count} types, ${limits.btf.maxTypes} are allowed`)
+  }
+  starts[count] = end
+  return starts.subarray(0, count + 1)
+}
+
+function unknownKind(id: number, byteOffset: number, kind: number): BtfError {
+  if (kind === 0) return malformedType(id, byteOffset, 'kind 0, which no record has')
+  return new BtfError(
+    'UNSUPPORTED',
+    `type id ${id} at byte ${byteOffset}: kind ${kind} is unknown, and no layout section tells its size`,
+  )
+}
+
+function noSuchType(id: number, idCount: number): BtfError {
+  return new BtfError('MALFORMED', `type id ${id}: expected less than ${idCount}`)
+}

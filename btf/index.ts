@@ -1,0 +1,34 @@
+/** The BTF codec: reads, checks, writes and prints BTF, and as much of ELF as holds it. No files, no network. */
+export { Btf, parseBtf } from './btf.ts'
+export { ByteReader, type Endian } from './bytes.ts'
+export {
+  buildIdOf,
+  type Elf,
+  ElfMachine,
+  type ElfNote,
+  type ElfSection,
+  type ElfSegment,
+  findSection,
+  isElf,
+  parseElf,
+  PT_LOAD,
+  PT_NOTE,
+  type ReadAt,
+  readElf,
+  readNotes,
+  sectionBytes,
+  SHT_NOBITS,
+  SHT_NOTE,
+  SHT_REL,
+  SHT_SYMTAB,
+} from './elf.ts'
+export { BtfWriter, encodeBtf, encodeType } from './encode.ts'
+export { BtfError, type BtfErrorCode } from './errors.ts'
+export { type BtfExt, type CoreRelo, type FuncInfo, parseBtfExt } from './ext-info.ts'
+export { findMember, type FoundMember, isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
+export { loadBtf, rawBtf } from './load.ts'
+export { essentialName } from './name-index.ts'
+export { StringTable } from './strings.ts'
+export type * from './types.ts'
+export { validateBtf } from './validate.ts'
+export { type BtfHeader, btfEndian, Kind, kindName, makeInfo, readBtfHeader } from './wire.ts'

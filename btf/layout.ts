@@ -1,0 +1,88 @@
+import { limits } from '../core/limits.ts'
+import type { Btf } from './btf.ts'
+import { malformedType } from './errors.ts'
+import { Kind } from './wire.ts'
+
+/** True for what a type can be wrapped in without being another one: const, volatile, restrict, type_tag. */
+export function isModifier(kind: number): boolean {
+  return kind === Kind.CONST || kind === Kind.VOLATILE || kind === Kind.RESTRICT || kind === Kind.TYPE_TAG
+}
+
+/** The type behind modifiers and typedefs. Throws BtfError `MALFORMED` where they lead nowhere. */
+export function skipModifiersAndTypedefs(btf: Btf, id: number): number {
+  let at = id
+  for (let steps = 0; isModifier(btf.kind(at)) || btf.kind(at) === Kind.TYPEDEF; steps++) {
+    if (steps > limits.btf.maxDepth) throw malformedType(id, btf.byteOffset(id), 'endless chain of modifiers')
+    at = btf.sizeOrType(at)
+  }
+  return at
+}
+
+/**
+ * Bytes that a value of a type takes; null for what has no size (void, functions, forward declarations).
+ * `pointerBytes` is the target's. Throws BtfError `MALFORMED` where types nest too deep.
+ */
+export function sizeOf(btf: Btf, id: number, pointerBytes = 8): number | null {
+  let at = id
+  let factor = 1
+  for (let steps = 0; steps <= limits.btf.maxDepth; steps++) {
+    switch (btf.kind(at)) {
+      case Kind.INT:
+      case Kind.STRUCT:
+      case Kind.UNION:
+      case Kind.ENUM:
+      case Kind.ENUM64:
+      case Kind.FLOAT:
+      case Kind.DATASEC:
+        return factor * btf.sizeOrType(at)
+      case Kind.PTR:
+        return factor * pointerBytes
+      case Kind.TYPEDEF:
+      case Kind.CONST:
+      case Kind.VOLATILE:
+      case Kind.RESTRICT:
+      case Kind.TYPE_TAG:
+      case Kind.VAR:
+      case Kind.DECL_TAG:
+        at = btf.sizeOrType(at)
+        break
+      case Kind.ARRAY:
+        factor *= btf.word(at, 5)
+        at = btf.word(at, 3)
+        break
+      default:
+        return null
+    }
+  }
+  throw malformedType(id, btf.byteOffset(id), `nested deeper than ${limits.btf.maxDepth}`)
+}
+
+/** A member found by name, wherever in anonymous structs and unions it lies. */
+export interface FoundMember {
+  readonly typeId: number
+  /** From the start of the type that was searched. */
+  readonly offsetBits: number
+  /** 0 where it is no bitfield. */
+  readonly bitfieldBits: number
+}
+
+/** The first member of that name, anonymous members searched in depth; null where there is none. */
+export function findMember(btf: Btf, id: number, name: string, depth = 0): FoundMember | null {
+  const at = skipModifiersAndTypedefs(btf, id)
+  const kind = btf.kind(at)
+  if ((kind !== Kind.STRUCT && kind !== Kind.UNION) || depth > limits.btf.maxDepth) return null
+  const flag = btf.kindFlag(at)
+  for (let i = 0; i < btf.vlen(at); i++) {
+    const nameOffset = btf.word(at, 3 + i * 3)
+    const typeId = btf.word(at, 4 + i * 3)
+    const raw = btf.word(at, 5 + i * 3)
+    const offsetBits = flag ? raw & 0xffffff : raw
+    if (nameOffset === 0) {
+      const found = findMember(btf, typeId, name, depth + 1)
+      if (found !== null) return { ...found, offsetBits: offsetBits + found.offsetBits }
+    } else if (btf.strings.at(nameOffset) === name) {
+      return { typeId, offsetBits, bitfieldBits: flag ? raw >>> 24 : 0 }
+    }
+  }
+  return null
+}

@@ -1,0 +1,230 @@
+import type { Btf } from './btf.ts'
+import { type BtfError, malformedType } from './errors.ts'
+import { infoKind, infoKindFlag, infoVlen, Kind, kindName } from './wire.ts'
+
+/** What a record's checker sees: the words, where it starts, and how to complain. */
+interface RecordView {
+  readonly btf: Btf
+  readonly id: number
+  readonly words: Uint32Array
+  readonly start: number
+  readonly vlen: number
+  readonly kindFlag: boolean
+  readonly sizeOrType: number
+  readonly nameOffset: number
+}
+
+/**
+ * Checks a whole BTF: every name, reference, size, member offset and value range, and that no chain of modifiers
+ * and no struct contains itself. The rules are those of the kernel's verifier (kernel/bpf/btf.c, btf_check_all_metas
+ * and the resolve functions), less what real kernels break: names need not be C identifiers. Returns when all is
+ * well; throws BtfError `MALFORMED` with type id and byte offset at the first thing that is not.
+ */
+export function validateBtf(btf: Btf): void {
+  const { words, starts } = btf
+  for (let index = 0; index < starts.length - 1; index++) {
+    const start = starts[index] as number
+    const info = words[start + 1] as number
+    const view: RecordView = {
+      btf,
+      id: btf.firstId + index,
+      words,
+      start,
+      vlen: infoVlen(info),
+      kindFlag: infoKindFlag(info),
+      sizeOrType: words[start + 2] as number,
+      nameOffset: words[start] as number,
+    }
+    checkName(view, view.nameOffset)
+    CHECKS[infoKind(info)]?.(view)
+  }
+  checkCycles(btf)
+}
+
+const CHECKS: Readonly<Record<number, (view: RecordView) => void>> = {
+  [Kind.INT]: (v) => {
+    const data = v.words[v.start + 3] as number
+    const bits = data & 0xff
+    const offset = (data >>> 16) & 0xff
+    needName(v)
+    if (v.sizeOrType < 1 || v.sizeOrType > 16) throw fail(v, `int of ${v.sizeOrType} bytes, expected 1 to 16`)
+    if (bits === 0 || bits + offset > v.sizeOrType * 8) {
+      throw fail(v, `int of ${bits} bits at bit ${offset} in ${v.sizeOrType} bytes`)
+    }
+  },
+  [Kind.PTR]: (v) => checkRef(v, v.sizeOrType, 'points to'),
+  [Kind.TYPEDEF]: (v) => {
+    needName(v)
+    checkRef(v, v.sizeOrType, 'is of')
+  },
+  [Kind.VOLATILE]: (v) => checkRef(v, v.sizeOrType, 'is of'),
+  [Kind.CONST]: (v) => checkRef(v, v.sizeOrType, 'is of'),
+  [Kind.RESTRICT]: (v) => checkRef(v, v.sizeOrType, 'is of'),
+  [Kind.TYPE_TAG]: (v) => {
+    needName(v)
+    checkRef(v, v.sizeOrType, 'is of')
+  },
+  [Kind.ARRAY]: (v) => {
+    checkRef(v, v.words[v.start + 3] as number, 'has elements of', ANY_VALUE)
+    checkRef(v, v.words[v.start + 4] as number, 'is indexed by', ANY_VALUE)
+  },
+  [Kind.STRUCT]: checkMembers,
+  [Kind.UNION]: checkMembers,
+  [Kind.ENUM]: checkEnum,
+  [Kind.ENUM64]: checkEnum,
+  [Kind.FWD]: needName,
+  [Kind.FUNC]: (v) => {
+    needName(v)
+    if (v.vlen > 2) throw fail(v, `linkage ${v.vlen}, expected 0 to 2`)
+    checkRef(v, v.sizeOrType, 'is of', ONLY_PROTO)
+  },
+  [Kind.FUNC_PROTO]: (v) => {
+    checkRef(v, v.sizeOrType, 'returns')
+    for (let i = 0; i < v.vlen; i++) {
+      const at = v.start + 3 + i * 2
+      checkName(v, v.words[at] as number)
+      const type = v.words[at + 1] as number
+      checkRef(v, type, `parameter ${i} is of`)
+      if (type === 0 && i !== v.vlen - 1) throw fail(v, `parameter ${i} of ${v.vlen} is void`)
+    }
+  },
+  [Kind.VAR]: (v) => {
+    needName(v)
+    checkRef(v, v.sizeOrType, 'is of', ANY_VALUE)
+    const linkage = v.words[v.start + 3] as number
+    if (linkage > 2) throw fail(v, `linkage ${linkage}, expected 0 to 2`)
+  },
+  [Kind.DATASEC]: (v) => {
+    needName(v)
+    for (let i = 0; i < v.vlen; i++)
+      checkRef(v, v.words[v.start + 3 + i * 3] as number, `variable ${i} is`, ONLY_VAR)
+  },
+  [Kind.FLOAT]: (v) => {
+    needName(v)
+    if (![2, 4, 8, 12, 16].includes(v.sizeOrType)) throw fail(v, `float of ${v.sizeOrType} bytes`)
+  },
+  [Kind.DECL_TAG]: (v) => {
+    needName(v)
+    const component = (v.words[v.start + 3] as number) | 0
+    if (component < -1) throw fail(v, `component index ${component}`)
+    checkRef(v, v.sizeOrType, 'is about', TAGGABLE)
+    if (component >= 0 && component >= taggedCount(v.btf, v.sizeOrType)) {
+      throw fail(v, `component index ${component}: type ${v.sizeOrType} has no such member or parameter`)
+    }
+  },
+}
+
+type Allowed = (kind: number) => boolean
+const ANY_TYPE: Allowed = (kind) =>
+  kind !== Kind.FUNC && kind !== Kind.VAR && kind !== Kind.DATASEC && kind !== Kind.DECL_TAG
+const ANY_VALUE: Allowed = (kind) => kind !== 0 && kind !== Kind.FUNC_PROTO && ANY_TYPE(kind)
+const ONLY_PROTO: Allowed = (kind) => kind === Kind.FUNC_PROTO
+const ONLY_VAR: Allowed = (kind) => kind === Kind.VAR || kind === Kind.FUNC
+const TAGGABLE: Allowed = (kind) =>
+  kind === Kind.STRUCT ||
+  kind === Kind.UNION ||
+  kind === Kind.FUNC ||
+  kind === Kind.VAR ||
+  kind === Kind.TYPEDEF
+
+function checkMembers(v: RecordView): void {
+  for (let i = 0; i < v.vlen; i++) {
+    const at = v.start + 3 + i * 3
+    checkName(v, v.words[at] as number)
+    checkRef(v, v.words[at + 1] as number, `member ${i} is of`, ANY_VALUE)
+    const offset = v.words[at + 2] as number
+    const [bitOffset, bits] = v.kindFlag ? [offset & 0xffffff, offset >>> 24] : [offset, 0]
+    if (bitOffset + bits > v.sizeOrType * 8) {
+      throw fail(
+        v,
+        `member ${i} ends at bit ${bitOffset + bits}, the ${v.sizeOrType} bytes of the type do not`,
+      )
+    }
+  }
+}
+
+function checkEnum(v: RecordView): void {
+  if (![1, 2, 4, 8].includes(v.sizeOrType))
+    throw fail(v, `enum of ${v.sizeOrType} bytes, expected 1, 2, 4 or 8`)
+  const step = infoKind(v.words[v.start + 1] as number) === Kind.ENUM64 ? 3 : 2
+  for (let i = 0; i < v.vlen; i++) {
+    const nameOffset = v.words[v.start + 3 + i * step] as number
+    if (nameOffset === 0) throw fail(v, `value ${i} has no name`)
+    checkName(v, nameOffset)
+  }
+}
+
+function checkRef(v: RecordView, id: number, role: string, allowed: Allowed = ANY_TYPE): void {
+  if (id >= v.btf.idCount) throw fail(v, `${role} type ${id}, the last is ${v.btf.idCount - 1}`)
+  const kind = v.btf.kind(id)
+  if (!allowed(kind)) throw fail(v, `${role} type ${id}, which is a ${kindName(kind)}`)
+}
+
+function checkName(v: RecordView, offset: number): void {
+  if (offset >= v.btf.strings.end) throw fail(v, `name at ${offset}, the strings end at ${v.btf.strings.end}`)
+}
+
+function needName(v: RecordView): void {
+  if (v.nameOffset === 0) throw fail(v, 'has no name')
+}
+
+function taggedCount(btf: Btf, id: number): number {
+  const kind = btf.kind(id)
+  if (kind === Kind.STRUCT || kind === Kind.UNION) return btf.vlen(id)
+  if (kind !== Kind.FUNC) return 0
+  const proto = btf.sizeOrType(id)
+  return btf.kind(proto) === Kind.FUNC_PROTO ? btf.vlen(proto) : 0
+}
+
+function fail(v: RecordView, problem: string): BtfError {
+  return malformedType(v.id, v.btf.byteOffset(v.id), `${kindName(v.btf.kind(v.id))} ${problem}`)
+}
+
+/**
+ * Follows "is made of" edges (not pointers) depth-first with an explicit stack: a back edge means a type of endless
+ * size or a typedef of itself. Pointers and prototypes end a path: what they reach may well lead back.
+ */
+function checkCycles(btf: Btf): void {
+  const { words, starts, firstId } = btf
+  const count = starts.length - 1
+  const state = new Uint8Array(count) // 0 unseen, 1 on the path, 2 done
+  const stack: number[] = []
+  for (let root = 0; root < count; root++) {
+    if (state[root] !== 0) continue
+    stack.push(root)
+    while (stack.length > 0) {
+      const index = stack[stack.length - 1] as number
+      if (state[index] === 0) {
+        state[index] = 1
+        forEachPart(words, starts[index] as number, (id) => {
+          const next = id - firstId
+          if (next < 0) return
+          if (state[next] === 1) {
+            throw malformedType(id, btf.byteOffset(id), `${kindName(btf.kind(id))} contains itself`)
+          }
+          if (state[next] === 0) stack.push(next)
+        })
+      } else {
+        stack.pop()
+        state[index] = 2
+      }
+    }
+  }
+}
+
+function forEachPart(words: Uint32Array, start: number, visit: (id: number) => void): void {
+  const info = words[start + 1] as number
+  switch (infoKind(info)) {
+    case Kind.TYPEDEF:
+    case Kind.VOLATILE:
+    case Kind.CONST:
+    case Kind.RESTRICT:
+    case Kind.TYPE_TAG:
+      return visit(words[start + 2] as number)
+    case Kind.ARRAY:
+      return visit(words[start + 3] as number)
+    case Kind.STRUCT:
+    case Kind.UNION:
+      for (let i = 0; i < infoVlen(info); i++) visit(words[start + 4 + i * 3] as number)
+  }
+}
