@@ -6,14 +6,22 @@ import type { Provenance } from '../core/provenance.ts'
 
 /**
  * `NOT_FOUND`: nothing of that name. `CORRUPT`: bytes that are not what their digest says. `CONFLICT`: something else
- * is already there (a tool's version is immutable). `SCHEMA`: a catalog of a newer hub. `READ_ONLY`, `BUSY`: as said.
+ * is already there (a tool's version is immutable). `SCHEMA`: a catalog of another hub version. `READ_ONLY`, `BUSY`: as
+ * said. `IO`: the disk refused (full, unreadable, not permitted). `TOOL`: an external program is missing or failed.
  */
-export type StoreErrorCode = 'NOT_FOUND' | 'CORRUPT' | 'CONFLICT' | 'SCHEMA' | 'READ_ONLY' | 'BUSY'
+export type StoreErrorCode =
+  'NOT_FOUND' | 'CORRUPT' | 'CONFLICT' | 'SCHEMA' | 'READ_ONLY' | 'BUSY' | 'IO' | 'TOOL'
 export class StoreError extends HubError<StoreErrorCode> {}
 
 export interface BlobRef {
   readonly digest: Sha256
   readonly sizeBytes: number
+}
+
+/** A blob as its store lists it. */
+export interface StoredBlob extends BlobRef {
+  /** When it was put last; putting it again counts. */
+  readonly storedAt: Date
 }
 
 /** Bytes by digest. Nobody outside knows how they are kept. One conformance suite for every implementation. */
@@ -26,9 +34,13 @@ export interface BlobStore {
   open(digest: Sha256, range?: { readonly start: number; readonly end: number }): Promise<Readable>
   /** Size in bytes; null where it is not there. */
   size(digest: Sha256): Promise<number | null>
-  /** Every digest that is kept. */
-  list(): AsyncIterable<BlobRef>
-  remove(digest: Sha256): Promise<void>
+  /** Every blob that is kept, in no order. */
+  list(): AsyncIterable<StoredBlob>
+  /**
+   * Drops a blob; false where there was none, or where it was put (again) after `unlessPutSince`: a collector of
+   * garbage never takes what somebody is just about to use.
+   */
+  remove(digest: Sha256, options?: { readonly unlessPutSince: Date }): Promise<boolean>
 }
 
 /** A build with its full BTF, as the catalog keeps it. */
@@ -92,13 +104,26 @@ export interface BuildFilter {
   readonly limit?: number
 }
 
+/** One blob that the catalog points at, once per kind of pointer. */
+export interface BlobReference {
+  readonly digest: Sha256
+  /** As the catalog has it; null where only the digest was ever told. */
+  readonly sizeBytes: number | null
+  readonly kind: 'build' | 'object' | 'min' | 'derived'
+  /** One of those that point at it, for people: `build debian/12/…`, `tool execsnoop@1.0`. */
+  readonly by: string
+}
+
 /** Facts about kernels, builds, tools and runs. Reading never needs the writer. */
 export interface Catalog {
   /** Changes whenever a build or a tool does: what answers from memory reloads then. */
   generation(): Promise<number>
   builds(filter?: BuildFilter): Promise<readonly Build[]>
   buildByKey(key: string): Promise<Build | null>
-  /** Adds a build, or gives back the one with that key; a failure of that key is forgotten. One transaction. */
+  /**
+   * Adds a build, or gives back the one with that key; a failure of that key is forgotten. One transaction. Throws
+   * `CONFLICT` where the key is taken by another BTF or another kernel: a build never changes silently.
+   */
   addBuild(build: NewBuild): Promise<Build>
 
   failures(): Promise<readonly Failure[]>
@@ -117,6 +142,7 @@ export interface Catalog {
   /** The min BTF of a tool on a full BTF, where it was made already. */
   minBtf(toolId: number, btf: Sha256): Promise<BlobRef | null>
   minBtfs(toolId: number): Promise<ReadonlyMap<Sha256, BlobRef>>
+  /** Replaces what was there. Throws `NOT_FOUND` where there is no such tool (any more). */
   putMinBtf(toolId: number, btf: Sha256, min: BlobRef): Promise<void>
 
   /** Bytes made from a blob (`gz`, `xz`, `tar.xz:NAME`), where they were made already. */
@@ -132,7 +158,13 @@ export interface Catalog {
     memo: { etag: string | null; lastModified: string | null; sha256: string; value: string },
   ): Promise<void>
 
-  /** Every digest that something in the catalog points at. */
+  /** Every digest that something in the catalog points at. Forms derived from blobs that nothing uses do not count. */
   referencedBlobs(): Promise<ReadonlySet<Sha256>>
+  /** The same with who points; for audits. */
+  references(): Promise<readonly BlobReference[]>
+  /** Forgets forms derived from blobs that nothing else points at; how many. */
+  prune(): Promise<number>
+  /** Reads every row and the file's own structure; one line for each thing wrong, none where all is well. */
+  check(): Promise<readonly string[]>
   close(): Promise<void>
 }
