@@ -1,4 +1,4 @@
-import { Btf, parseBtf } from './btf.ts'
+import { type Btf, parseBtf } from './btf.ts'
 import { findSection, isElf, parseElf, sectionBytes } from './elf.ts'
 import { BtfError } from './errors.ts'
 import { btfEndian } from './wire.ts'

@@ -46,7 +46,7 @@ const CHECKS: Readonly<Record<number, (view: RecordView) => void>> = {
     const data = v.words[v.start + 3] as number
     const bits = data & 0xff
     const offset = (data >>> 16) & 0xff
-    needName(v)
+    // No name is needed: the first BTFs that pahole made have nameless ints, and the kernel takes them.
     if (v.sizeOrType < 1 || v.sizeOrType > 16) throw fail(v, `int of ${v.sizeOrType} bytes, expected 1 to 16`)
     if (bits === 0 || bits + offset > v.sizeOrType * 8) {
       throw fail(v, `int of ${bits} bits at bit ${offset} in ${v.sizeOrType} bytes`)
@@ -100,7 +100,6 @@ const CHECKS: Readonly<Record<number, (view: RecordView) => void>> = {
       checkRef(v, v.words[v.start + 3 + i * 3] as number, `variable ${i} is`, ONLY_VAR)
   },
   [Kind.FLOAT]: (v) => {
-    needName(v)
     if (![2, 4, 8, 12, 16].includes(v.sizeOrType)) throw fail(v, `float of ${v.sizeOrType} bytes`)
   },
   [Kind.DECL_TAG]: (v) => {

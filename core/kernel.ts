@@ -80,7 +80,7 @@ export function parseVersion(distro: string, text: string): string {
   const alias = VERSION_ALIASES[distro]?.[name.toLowerCase()]
   if (alias !== undefined) return alias
   const point = /^(\d+)\.\d[\d.]*$/.exec(name)
-  return point !== null && MAJOR_ONLY.has(distro) ? point[1] : name
+  return point !== null && MAJOR_ONLY.has(distro) ? (point[1] ?? name) : name
 }
 
 /**

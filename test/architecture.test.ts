@@ -31,7 +31,9 @@ function* sources(dir: string): Generator<string> {
 
 function imports(file: string): string[] {
   const text = readFileSync(file, 'utf8')
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((m) => resolve(dirname(file), m[1]))
+  return [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map((m) =>
+    resolve(dirname(file), m[1] ?? ''),
+  )
 }
 
 it('imports go one way, and only through what a folder shows', () => {
