@@ -25,6 +25,7 @@ export {
 export { BtfWriter, encodeBtf, encodeType } from './encode.ts'
 export { BtfError, type BtfErrorCode } from './errors.ts'
 export { type BtfExt, type CoreRelo, type FuncInfo, parseBtfExt } from './ext-info.ts'
+export { layoutDigest } from './layout-digest.ts'
 export { findMember, type FoundMember, isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
 export { loadBtf, rawBtf } from './load.ts'
 export { essentialName } from './name-index.ts'
