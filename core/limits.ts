@@ -40,6 +40,12 @@ export const limits = {
     maxMembers: 500_000,
     /** What one package may unpack to; linux-image-dbg reaches 6 GB. */
     maxUnpackedBytes: 64 * GiB,
+    /** Output per byte of input of one decompressor, past its first 64 MiB; debug packages have 6, sparse ones 20. */
+    maxRatio: 250,
+    /** A long name or pax record of one tar member; Linux allows paths of 4 KiB. */
+    maxHeaderBytes: 1 * MiB,
+    /** Wrappings inside each other: deb, tar.xz, zboot, gzip, Image is the deepest real one. */
+    maxDepth: 8,
   },
   index: {
     /** One index document as it comes over the wire; primary.xml.gz reaches 60 MB. */
@@ -48,6 +54,12 @@ export const limits = {
     maxUnpackedBytes: 4 * GiB,
     /** One stanza of a Packages file; the largest real one has some 200 KB. */
     maxStanzaBytes: 4 * MiB,
+    /** A signed list of indexes; Debian's has 200 KB. */
+    maxReleaseBytes: 32 * MiB,
+    /** A detached signature, or a keyring; Debian's keyring has 56 KB. */
+    maxKeyringBytes: 4 * MiB,
+    /** What an index says of kernels, as it is remembered; Debian's longest has 100 KB. */
+    maxMemoBytes: 64 * MiB,
   },
   http: {
     connectTimeoutMs: 15_000,
@@ -58,10 +70,24 @@ export const limits = {
     /** A Retry-After above this is not waited for: the host counts as ill for this run. */
     maxRetryAfterMs: 120_000,
     maxRedirects: 5,
+    /** The first pause before a try is repeated; doubles each time, with jitter. */
+    backoffBaseMs: 500,
+    backoffMaxMs: 30_000,
+    /** A body that comes slower than this, over `idleTimeoutMs` of waiting, is as good as silent. */
+    minBytesPerSecond: 1024,
+    /** Progress of a body that makes its next break count as the first one again. */
+    progressBytes: 1 * MiB,
+    /** Requests in a row that a host leaves without an answer before it is left alone for the run. */
+    maxFailedInRow: 3,
+    /** What is read of an answer that nobody wants, so that its connection can be used again. */
+    maxDrainBytes: 64 * KiB,
+    maxDrainMs: 2_000,
   },
   process: {
     /** pahole on the largest kernels takes some 3 minutes on two slow cores. */
     paholeTimeoutMs: 30 * 60_000,
+    /** Memory of one decompressor; `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB. */
+    maxDecoderBytes: 1 * GiB,
     /** What is kept of a child's stderr, its end. */
     maxStderrBytes: 64 * KiB,
   },

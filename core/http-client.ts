@@ -1,0 +1,319 @@
+import { promisify } from 'node:util'
+import { gunzip } from 'node:zlib'
+import { EnvHttpProxyAgent } from 'undici'
+import { Hosts, type HostPolicies, sleep } from './hosts.ts'
+import { type Http, type HttpDocument, HttpError, type HttpRequest, type HttpStream } from './http.ts'
+import type { Validators } from './http.ts'
+import { resumable, tooLarge } from './http-body.ts'
+import { type Answer, exchange, type ExchangeOptions, Meter, Trouble, webUrl } from './http-exchange.ts'
+import { fileDocument, fileStream } from './http-file.ts'
+import { parseRetryAfter, retryDelayMs, type RetryPolicy } from './http-retry.ts'
+import { limits } from './limits.ts'
+import type { Log } from './log.ts'
+import { hubVersion } from './version.ts'
+
+export interface HttpOptions {
+  /** {@link hubUserAgent}: who asks, and whom to write to. */
+  readonly userAgent: string
+  readonly hosts: HostPolicies
+  readonly log: Log
+  /** True lets `file:` URLs through: a mirror on a disk. */
+  readonly files?: boolean
+  /** Proxy variables (`http_proxy`, `https_proxy`, `no_proxy`) of the process by default. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Bounds other than those of `core/limits`. */
+  readonly bounds?: Partial<HttpBounds>
+  readonly random?: () => number
+}
+
+export interface HttpBounds {
+  readonly connectTimeoutMs: number
+  readonly idleTimeoutMs: number
+  readonly tries: number
+  readonly maxRetryAfterMs: number
+  readonly maxRedirects: number
+  readonly backoffBaseMs: number
+  readonly backoffMaxMs: number
+  readonly minBytesPerSecond: number
+  readonly progressBytes: number
+  readonly maxFailedInRow: number
+}
+
+/** What went over the wire since the client was made. Bytes are those of bodies as they were read. */
+export interface HttpStats {
+  readonly requests: number
+  readonly bytes: number
+  readonly hosts: Readonly<Record<string, { readonly requests: number; readonly bytes: number }>>
+}
+
+/** One run's client: what it learns about ill hosts is forgotten with it. */
+export interface HttpClient extends Http {
+  stats(): HttpStats
+  /** Closes idle connections; what is under way ends first. */
+  close(): Promise<void>
+}
+
+/** `btfhub/0.1.0 (+https://…)`: some hosts refuse requests that do not say who asks. */
+export function hubUserAgent(contact: string): string {
+  return `btfhub/${hubVersion} (+${contact})`
+}
+
+/** The outward HTTP client as {@link Http} describes it, on undici. */
+export function createHttp(options: HttpOptions): HttpClient {
+  return new UndiciHttp(options)
+}
+
+/** Which try of one request this is. */
+interface Turn {
+  attempt: number
+}
+
+const gunzipAsync = promisify(gunzip)
+
+class UndiciHttp implements HttpClient {
+  readonly #bounds: HttpBounds
+  readonly #retry: RetryPolicy
+  readonly #exchange: ExchangeOptions
+  readonly #log: Log
+  readonly #files: boolean
+
+  constructor(options: HttpOptions) {
+    this.#bounds = { ...limits.http, ...options.bounds }
+    this.#retry = { ...this.#bounds, random: options.random ?? Math.random }
+    this.#log = options.log
+    this.#files = options.files ?? false
+    const env = options.env ?? process.env
+    this.#exchange = {
+      dispatcher: new EnvHttpProxyAgent({
+        connect: { timeout: this.#bounds.connectTimeoutMs },
+        // An empty value keeps undici from looking into the environment by itself.
+        httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? '',
+        httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? '',
+        noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
+      }),
+      hosts: new Hosts(options.hosts, this.#bounds.maxFailedInRow),
+      userAgent: options.userAgent,
+      idleTimeoutMs: this.#bounds.idleTimeoutMs,
+      minBytesPerSecond: this.#bounds.minBytesPerSecond,
+      maxRedirects: this.#bounds.maxRedirects,
+      meter: new Meter(),
+    }
+  }
+
+  async document(
+    url: string,
+    request: HttpRequest & { readonly validators?: Validators },
+  ): Promise<HttpDocument | 'not-modified' | null> {
+    if (this.#isFile(url)) return fileDocument(url, request)
+    const conditions = conditionHeaders(request.validators)
+    // Breaking off in the middle counts against the same tries: nobody has seen anything of it yet.
+    const turn: Turn = { attempt: 1 }
+    for (;;) {
+      const answer = await this.#ask(url, conditions, request.signal, turn)
+      if (answer === null) return null
+      if (answer.status === 304) {
+        await answer.drain()
+        if (request.validators !== undefined) return 'not-modified'
+        throw new HttpError('ILL', `GET ${url}: answered 304 to a request without conditions`)
+      }
+      try {
+        const bytes = await readWhole(url, await whole(url, answer, request.maxBytes), request.maxBytes)
+        return {
+          url: answer.url,
+          bytes: await decoded(url, answer, bytes, request.maxBytes),
+          ...validatorsOf(answer),
+        }
+      } catch (err) {
+        if (!(err instanceof Trouble)) throw err
+        await this.#pause(turn, err, null, request.signal)
+      }
+    }
+  }
+
+  async stream(url: string, request: HttpRequest): Promise<HttpStream | null> {
+    if (this.#isFile(url)) return fileStream(url, request)
+    const answer = await this.#ask(url, {}, request.signal)
+    if (answer === null) return null
+    await whole(url, answer, request.maxBytes)
+    if (isEncoded(url, answer)) {
+      await answer.drain()
+      throw new HttpError(
+        'ILL',
+        `GET ${url}: expected the file itself, got content-encoding ${coding(answer)}`,
+      )
+    }
+    const validators = validatorsOf(answer)
+    const sizeBytes = contentLength(answer)
+    const again = async (headers: Readonly<Record<string, string>>): Promise<Answer> => {
+      const next = await this.#ask(url, headers, request.signal)
+      if (next === null) throw new HttpError('ILL', `GET ${url}: gone in the middle of the transfer`)
+      return next
+    }
+    const bytes = resumable(answer, {
+      url,
+      sizeBytes,
+      validators,
+      maxBytes: request.maxBytes,
+      progressBytes: this.#bounds.progressBytes,
+      again,
+      pause: (attempt, trouble) => this.#pause({ attempt }, trouble, null, request.signal),
+    })
+    return { url: answer.url, sizeBytes, bytes, ...validators }
+  }
+
+  stats(): HttpStats {
+    const hosts = Object.fromEntries(this.#exchange.meter.hosts)
+    const all = Object.values(hosts)
+    return {
+      requests: all.reduce((sum, host) => sum + host.requests, 0),
+      bytes: all.reduce((sum, host) => sum + host.bytes, 0),
+      hosts: structuredClone(hosts),
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#exchange.dispatcher.close()
+  }
+
+  #isFile(url: string): boolean {
+    if (this.#files && url.startsWith('file:')) return true
+    webUrl(url)
+    return false
+  }
+
+  /**
+   * Asks until there is an answer that says something: 2xx, 304, 416, or null for 404 and 410. All else is retried
+   * where that can help, and ends in {@link HttpError} `ILL`.
+   */
+  async #ask(
+    url: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+    turn: Turn = { attempt: 1 },
+  ): Promise<Answer | null> {
+    for (;;) {
+      let trouble: Trouble
+      let retryAfterMs: number | null = null
+      try {
+        const answer = await exchange(url, headers, signal, this.#exchange)
+        const verdict = judge(answer)
+        if (verdict === 'answer') return answer
+        await answer.drain()
+        if (verdict === 'absent') return null
+        if (verdict === 'forbidden') this.#exchange.hosts.stop(answer.host, `it answered ${answer.status}`)
+        const said = `GET ${url}: ${answer.host} answered ${answer.status}`
+        if (verdict !== 'again') throw new HttpError('ILL', said)
+        retryAfterMs = parseRetryAfter(answer.header('retry-after') ?? '', new Date())
+        trouble = new Trouble(answer.host, said, false)
+        if (answer.status === 429 && (retryAfterMs === null || turn.attempt >= this.#retry.tries)) {
+          this.#exchange.hosts.stop(answer.host, 'it answered 429')
+          throw new HttpError('ILL', said)
+        }
+      } catch (err) {
+        if (!(err instanceof Trouble)) throw err
+        trouble = err
+      }
+      await this.#pause(turn, trouble, retryAfterMs, signal)
+    }
+  }
+
+  /** Waits for the next try; where there is none, blames the host and throws `ILL`. */
+  async #pause(
+    turn: Turn,
+    trouble: Trouble,
+    retryAfterMs: number | null,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { attempt } = turn
+    const delayMs = retryDelayMs(this.#retry, attempt, retryAfterMs)
+    if (attempt >= this.#retry.tries || delayMs === null) {
+      const { hosts } = this.#exchange
+      if (trouble.unreachable) hosts.stop(trouble.host, 'it cannot be reached')
+      else if (delayMs === null) hosts.stop(trouble.host, `it asked to be left alone for ${retryAfterMs} ms`)
+      else hosts.failed(trouble.host, 'its answers keep failing')
+      const tries = delayMs === null ? '' : ` (${attempt} tries)`
+      throw new HttpError('ILL', `${trouble.message}${tries}`, { cause: trouble.cause })
+    }
+    turn.attempt++
+    this.#log.debug({ attempt, delayMs, reason: trouble.message }, 'trying again')
+    await sleep(delayMs, signal)
+  }
+}
+
+type Verdict = 'answer' | 'absent' | 'again' | 'forbidden' | 'refused'
+
+function judge(answer: Answer): Verdict {
+  const { status } = answer
+  if (status === 200 || status === 206 || status === 304 || status === 416) return 'answer'
+  // That another host than the one we asked has not got it says little about the one we asked: it may send the next
+  // request elsewhere.
+  if (status === 404 || status === 410) return answer.elsewhere ? 'again' : 'absent'
+  if (status === 403) return 'forbidden'
+  if (status === 408 || status === 425 || status === 429 || status >= 500) return 'again'
+  return 'refused'
+}
+
+function conditionHeaders(validators: Validators | undefined): Record<string, string> {
+  const { etag = null, lastModified = null } = validators ?? {}
+  return {
+    ...(etag === null ? {} : { 'if-none-match': etag }),
+    ...(lastModified === null ? {} : { 'if-modified-since': lastModified }),
+  }
+}
+
+function validatorsOf(answer: Answer): Validators {
+  return { etag: answer.header('etag'), lastModified: answer.header('last-modified') }
+}
+
+function contentLength(answer: Answer): number | null {
+  const text = answer.header('content-length')
+  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null
+}
+
+/** The answer, if it is a whole body that may fit. */
+async function whole(url: string, answer: Answer, maxBytes: number): Promise<Answer> {
+  const sizeBytes = contentLength(answer)
+  if (answer.status === 200 && (sizeBytes === null || sizeBytes <= maxBytes)) return answer
+  await answer.drain()
+  if (answer.status === 200) throw tooLarge(url, maxBytes)
+  throw new HttpError('ILL', `GET ${url}: answered ${answer.status} to a request for the whole`)
+}
+
+async function readWhole(url: string, answer: Answer, maxBytes: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = []
+  let read = 0
+  for await (const chunk of answer.body) {
+    read += chunk.byteLength
+    if (read > maxBytes) throw tooLarge(url, maxBytes)
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
+
+function coding(answer: Answer): string {
+  return (answer.header('content-encoding') ?? 'identity').trim().toLowerCase()
+}
+
+/** Apache's `AddEncoding x-gzip .gz` labels files that are gzip themselves: those are what was asked for. */
+function isEncoded(url: string, answer: Answer): boolean {
+  const name = coding(answer)
+  if (name === 'identity' || name === '') return false
+  return !(/^(?:x-)?gzip$/.test(name) && /\.t?gz$/.test(new URL(url).pathname))
+}
+
+/** Undoes a gzip that was sent although identity was asked for. Throws `ILL` for other codings. */
+async function decoded(url: string, answer: Answer, bytes: Buffer, maxBytes: number): Promise<Uint8Array> {
+  if (!isEncoded(url, answer)) return bytes
+  if (!/^(?:x-)?gzip$/.test(coding(answer))) {
+    throw new HttpError(
+      'ILL',
+      `GET ${url}: expected identity or gzip, got content-encoding ${coding(answer)}`,
+    )
+  }
+  try {
+    return await gunzipAsync(bytes, { maxOutputLength: maxBytes })
+  } catch (err) {
+    if ((err as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(url, maxBytes)
+    throw new HttpError('ILL', `GET ${url}: its gzip encoding is broken`, { cause: err })
+  }
+}

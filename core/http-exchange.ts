@@ -1,0 +1,221 @@
+import { type Dispatcher, request as undiciRequest } from 'undici'
+import { describeError } from './errors.ts'
+import { HttpError } from './http.ts'
+import type { Hosts } from './hosts.ts'
+import { limits } from './limits.ts'
+
+export interface ExchangeOptions {
+  readonly dispatcher: Dispatcher
+  readonly hosts: Hosts
+  readonly userAgent: string
+  readonly idleTimeoutMs: number
+  readonly minBytesPerSecond: number
+  readonly maxRedirects: number
+  readonly meter: Meter
+}
+
+/** What went over the wire, by host. Bytes are those of bodies as they were read. */
+export class Meter {
+  readonly hosts = new Map<string, { requests: number; bytes: number }>()
+
+  requested(host: string): void {
+    this.#of(host).requests++
+  }
+
+  received(host: string, bytes: number): void {
+    this.#of(host).bytes += bytes
+  }
+
+  #of(host: string): { requests: number; bytes: number } {
+    let counts = this.hosts.get(host)
+    if (counts === undefined) this.hosts.set(host, (counts = { requests: 0, bytes: 0 }))
+    return counts
+  }
+}
+
+/** One exchange failed in a way that another try may not. */
+export class Trouble extends Error {
+  readonly host: string
+  /** No connection came about: the fault is not this URL's. */
+  readonly unreachable: boolean
+
+  constructor(host: string, message: string, unreachable: boolean, cause?: unknown) {
+    super(message, { cause })
+    this.host = host
+    this.unreachable = unreachable
+  }
+}
+
+/** The head of an answer that is no redirect, and its body on its way. */
+export interface Answer {
+  /** After redirects. */
+  readonly url: string
+  /** The host that answered. */
+  readonly host: string
+  /** True where the answer comes from another host than was asked. */
+  readonly elsewhere: boolean
+  readonly status: number
+  header(name: string): string | null
+  /** To be read once. Leaving the loop frees the connection. Throws {@link Trouble} where it breaks off. */
+  readonly body: AsyncIterable<Uint8Array>
+  /** Gives up the body; the connection stays usable where little of it is left. */
+  drain(): Promise<void>
+}
+
+/** One GET over http or https with its redirects. Throws {@link Trouble}, {@link HttpError} or the signal's reason. */
+export async function exchange(
+  url: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  options: ExchangeOptions,
+): Promise<Answer> {
+  const askedHost = webUrl(url).host
+  let at = webUrl(url)
+  for (let hops = 0; ; hops++) {
+    const answer = await getOnce(at, askedHost, headers, signal, options)
+    const location = redirectTarget(answer)
+    if (location === null) return answer
+    await answer.drain()
+    if (hops === options.maxRedirects) {
+      throw new HttpError(
+        'ILL',
+        `GET ${url}: more than ${options.maxRedirects} redirects, last to ${location}`,
+      )
+    }
+    try {
+      at = webUrl(new URL(location, at).href)
+    } catch (err) {
+      throw new HttpError('ILL', `GET ${url}: redirected to ${JSON.stringify(location)}`, { cause: err })
+    }
+  }
+}
+
+/** Checks that a URL is one that we fetch. Throws {@link HttpError} `BAD_URL`. */
+export function webUrl(text: string): URL {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch (err) {
+    throw new HttpError('BAD_URL', `${JSON.stringify(text)} is not a URL`, { cause: err })
+  }
+  if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+    throw new HttpError('BAD_URL', `${JSON.stringify(text)}: expected http: or https:, got ${url.protocol}`)
+  }
+  return url
+}
+
+async function getOnce(
+  url: URL,
+  askedHost: string,
+  headers: Readonly<Record<string, string>>,
+  signal: AbortSignal,
+  options: ExchangeOptions,
+): Promise<Answer> {
+  const { hosts, meter } = options
+  const leave = await hosts.enter(url.host, signal)
+  try {
+    refuseStopped(hosts, url)
+    meter.requested(url.host)
+    const response = await undiciRequest(url, {
+      dispatcher: options.dispatcher,
+      signal,
+      headersTimeout: options.idleTimeoutMs,
+      bodyTimeout: options.idleTimeoutMs,
+      headers: { 'user-agent': options.userAgent, accept: '*/*', 'accept-encoding': 'identity', ...headers },
+    })
+    const { body } = response
+    // A body that is given up reports that as an error, which nobody waits for then.
+    body.on('error', () => undefined)
+    // The body closes a moment before its connection is free again; a place given on too soon would open another.
+    body.once('close', () => setImmediate(leave))
+    hosts.answered(url.host)
+    return {
+      url: url.href,
+      host: url.host,
+      elsewhere: url.host !== askedHost,
+      status: response.statusCode,
+      header: (name) => firstOf(response.headers[name]),
+      body: watched(body, url, signal, options),
+      drain: async () => {
+        const limit = AbortSignal.timeout(limits.http.maxDrainMs)
+        await body.dump({ limit: limits.http.maxDrainBytes, signal: limit }).catch(() => undefined)
+        body.destroy()
+      },
+    }
+  } catch (err) {
+    leave()
+    throw asTrouble(err, url, signal)
+  }
+}
+
+/** A body whose bytes are counted, whose errors are told apart, and whose trickling counts as silence. */
+async function* watched(
+  body: AsyncIterable<Uint8Array>,
+  url: URL,
+  signal: AbortSignal,
+  options: ExchangeOptions,
+): AsyncGenerator<Uint8Array> {
+  // Only waiting counts: a consumer may be as slow as it likes.
+  let waitedMs = 0
+  let came = 0
+  let since = performance.now()
+  try {
+    for await (const chunk of body) {
+      options.meter.received(url.host, chunk.byteLength)
+      waitedMs += performance.now() - since
+      came += chunk.byteLength
+      if (waitedMs >= options.idleTimeoutMs) {
+        if (came < (options.minBytesPerSecond * waitedMs) / 1000) {
+          throw new Trouble(
+            url.host,
+            `GET ${url.href}: ${came} bytes in ${Math.round(waitedMs)} ms, expected ${options.minBytesPerSecond} a second`,
+            false,
+          )
+        }
+        waitedMs = 0
+        came = 0
+      }
+      yield chunk
+      since = performance.now()
+    }
+  } catch (err) {
+    throw asTrouble(err, url, signal)
+  }
+}
+
+function refuseStopped(hosts: Hosts, url: URL): void {
+  const reason = hosts.stopped(url.host)
+  if (reason === null) return
+  throw new HttpError('ILL', `GET ${url.href}: ${url.host} is left alone for this run: ${reason}`)
+}
+
+function redirectTarget(answer: Answer): string | null {
+  return [301, 302, 303, 307, 308].includes(answer.status) ? answer.header('location') : null
+}
+
+function firstOf(value: string | string[] | undefined): string | null {
+  return (Array.isArray(value) ? value[0] : value) ?? null
+}
+
+const UNREACHABLE: ReadonlySet<string> = new Set([
+  'UND_ERR_CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+])
+
+function asTrouble(err: unknown, url: URL, signal: AbortSignal): unknown {
+  if (signal.aborted) return signal.reason
+  if (err instanceof Trouble || err instanceof HttpError) return err
+  const code = (err as { code?: unknown }).code
+  const unreachable = typeof code === 'string' && (UNREACHABLE.has(code) || isTlsError(code))
+  const what = describeError(err) || String(code)
+  return new Trouble(url.host, `GET ${url.href}: ${what}`, unreachable, err)
+}
+
+/** OpenSSL's verification results and Node's own, none of which gets better by asking again. */
+function isTlsError(code: string): boolean {
+  return /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/.test(code)
+}
