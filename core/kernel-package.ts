@@ -31,6 +31,8 @@ export interface KernelPackage {
   readonly flavour: string
   /** Builds that follow each other: `debian/12/6.1`. `--newest` counts per series, flavour and arch. */
   readonly series: string
+  /** True where the digests come from an index whose signature was verified. */
+  readonly signed: boolean
   readonly image: PackageFile | null
   readonly debug: PackageFile | null
 }
