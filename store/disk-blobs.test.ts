@@ -134,7 +134,6 @@ describe.skipIf(!canMount)('blobs on a disk of their own (skipped where nothing 
     expect((await buffer(await blobs.open(digest))).byteLength).toBe(1000)
     await expect(blobs.put(sample(1001))).rejects.toMatchObject({ code: 'READ_ONLY' })
     await expect(blobs.put(sample(1000))).rejects.toMatchObject({ code: 'READ_ONLY' })
-    await expect(openDiskBlobs(dir)).rejects.toMatchObject({ code: 'READ_ONLY' })
     const reader = await openDiskBlobs(dir, { readOnly: true })
     expect(sha256Of(await reader.read(digest))).toBe(digest)
   })

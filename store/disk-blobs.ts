@@ -1,9 +1,10 @@
-import { link, mkdir, open, readdir, readFile, rename, stat, utimes, type FileHandle } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, stat, utimes, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
 import { syncDirectory, withTempFile } from '../core/temp-file.ts'
 import { checkDigest, notFound } from './blob-checks.ts'
+import { publish, statOrNull } from './files.ts'
 import { errnoOf, readError, writeError } from './io-errors.ts'
 import { removeStaleTempFiles } from './temp-files.ts'
 import { StoreError, type BlobRef, type BlobStore, type StoredBlob } from './types.ts'
@@ -119,7 +120,7 @@ class DiskBlobs implements BlobStore {
         // now writes it anew.
         await rename(path, aside)
         if (!isYoung(await stat(aside))) return true
-        await publish(aside, path, stats.size)
+        await publishBlob(aside, path, stats.size)
         return false
       })
     } catch (err) {
@@ -137,7 +138,7 @@ class DiskBlobs implements BlobStore {
       } finally {
         await file.close()
       }
-      await publish(temp, path, bytes.byteLength)
+      await publishBlob(temp, path, bytes.byteLength)
     })
   }
 
@@ -174,16 +175,9 @@ async function touch(path: string, sizeBytes: number): Promise<boolean> {
 }
 
 /** Gives a temporary file its name. What has the name already stays, unless its size shows that it is not whole. */
-async function publish(temp: string, path: string, sizeBytes: number): Promise<void> {
-  try {
-    await link(temp, path)
-  } catch (err) {
-    const exists = errnoOf(err) === 'EEXIST'
-    if (exists && (await statOrNull(path))?.size === sizeBytes) return
-    // Else a torn blob, or a file system without hard links; replacing equal bytes by equal bytes harms nobody.
-    if (!exists && !['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(errnoOf(err) ?? '')) throw err
-    await rename(temp, path)
-  }
+async function publishBlob(temp: string, path: string, sizeBytes: number): Promise<void> {
+  if (await publish(temp, path)) return
+  if ((await statOrNull(path))?.size !== sizeBytes) await rename(temp, path)
 }
 
 async function openFile(path: string, digest: Sha256): Promise<FileHandle> {
@@ -191,15 +185,6 @@ async function openFile(path: string, digest: Sha256): Promise<FileHandle> {
     return await open(path, 'r')
   } catch (err) {
     throw errnoOf(err) === 'ENOENT' ? notFound(digest) : readError(`opening blob ${digest}`, err)
-  }
-}
-
-async function statOrNull(path: string): Promise<{ size: number; mtime: Date } | null> {
-  try {
-    return await stat(path)
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return null
-    throw readError(`looking at ${path}`, err)
   }
 }
 

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { uptime } from 'node:os'
 import { join } from 'node:path'
-import { errnoOf, readError } from './io-errors.ts'
+import { errnoOf, readError, writeError } from './io-errors.ts'
 
 /** A file that somebody works on, or left behind. */
 export interface TempFile {
@@ -39,10 +39,14 @@ export async function listTempFiles(dir: string, now = Date.now()): Promise<read
   return files
 }
 
-/** Removes what dead processes left in a folder; how many. Called when a store is opened. Throws `IO`. */
+/** Removes what dead processes left in a folder; how many. Called when a store is opened. Throws `IO` and `READ_ONLY`. */
 export async function removeStaleTempFiles(dir: string, now = Date.now()): Promise<number> {
   const stale = (await listTempFiles(dir, now)).filter((file) => file.stale)
-  for (const file of stale) await rm(file.path, { force: true, recursive: true })
+  try {
+    for (const file of stale) await rm(file.path, { force: true, recursive: true })
+  } catch (err) {
+    throw writeError(`removing old temporary files in ${dir}`, err)
+  }
   return stale.length
 }
 

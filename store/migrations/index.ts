@@ -1,0 +1,5 @@
+import { catalog } from './001-catalog.ts'
+import type { Migration } from './migrate.ts'
+
+/** Every step from an empty database to today's, in order. A step that was released never changes. */
+export const migrations: readonly Migration[] = [catalog]
