@@ -14,6 +14,16 @@ export const limits = {
     maxTypes: 8_000_000,
     /** Nesting that a C dump, a size computation or a relocation follows; libbpf stops at 32 resolved steps. */
     maxDepth: 64,
+    /** Bytes of one name; the kernel's KSYM_NAME_LEN is 512, Rust's and C++'s types have longer ones. */
+    maxNameBytes: 2 * KiB,
+    /** Members, parameters and steps of declarations that one dump prints; the largest real one has 5 million. */
+    maxDumpSteps: 50_000_000,
+  },
+  elf: {
+    /** Sections or segments; kernels linked with -ffunction-sections have some 100,000. */
+    maxHeaders: 100_000,
+    /** Bytes of a section's name. */
+    maxNameBytes: 1 * KiB,
   },
   object: {
     /** The largest BPF object in the field, with DWARF, has some 20 MB. */
