@@ -1,0 +1,18 @@
+export * from './types.ts'
+export {
+  audit,
+  type AuditedStore,
+  type AuditOptions,
+  type AuditProblem,
+  type AuditProgress,
+  type AuditReport,
+  type AuditStepName,
+} from './audit.ts'
+export { createDerived, type Derived, type DerivedBlob } from './derive.ts'
+export { openDiskBlobs } from './disk-blobs.ts'
+export type { DerivedForm } from './forms/index.ts'
+export { collectGarbage, type GarbageReport } from './garbage.ts'
+export { withLock } from './lock.ts'
+export { createMemoryBlobs } from './memory-blobs.ts'
+export { openStore, type Store } from './open.ts'
+export { openCatalog } from './sqlite-catalog.ts'
