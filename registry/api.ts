@@ -1,0 +1,252 @@
+import { z } from 'zod'
+import { limits } from '../core/limits.ts'
+
+/**
+ * What goes over the wire between a hub and its clients, as schemas. Names are `snake_case`, digests are sha256 in
+ * lower-case hex, sizes are bytes, times ISO 8601 in UTC. Answers may get more fields; requests with fields that a hub
+ * does not know are refused, so that no question is answered in part.
+ */
+
+/** Headers that say what a BTF response is. */
+export const header = {
+  /** `debian/12/x86_64/6.1.0-47-amd64`. */
+  kernel: 'Btfhub-Kernel',
+  /** How it was found, see {@link Match}. */
+  match: 'Btfhub-Match',
+  /** `embedded`, `dwarf` or `imported`. */
+  origin: 'Btfhub-Origin',
+  /** sha256 of the raw BTF in hex, whatever form or encoding the body has. */
+  digest: 'Btfhub-Digest',
+} as const
+
+const name = z.string().min(1).max(limits.request.maxNameLength)
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/)
+const time = z.iso.datetime()
+const count = z.int().nonnegative()
+
+/** Which fact found the build; `digest` where the URL named the bytes. */
+export const Match = z.enum(['build-id', 'banner', 'release', 'like', 'predicted', 'digest'])
+export type Match = z.infer<typeof Match>
+
+export const Format = z.enum(['raw', 'elf', 'gz', 'xz', 'tar.xz', 'sha256'])
+export type Format = z.infer<typeof Format>
+
+export const Kernel = z
+  .object({ distro: name, version: name, arch: name, release: name })
+  .meta({ id: 'Kernel', description: 'A kernel as one distribution ships it.' })
+export type Kernel = z.infer<typeof Kernel>
+
+export const Blob = z
+  .object({
+    digest: sha256,
+    size_bytes: count,
+    url: z.string().meta({ description: 'Path of the bytes on this hub.' }),
+  })
+  .meta({ id: 'Blob' })
+export type Blob = z.infer<typeof Blob>
+
+export const Provenance = z
+  .object({
+    source: z.string(),
+    origin: z.enum(['embedded', 'dwarf', 'imported']),
+    package_name: z.string().nullable(),
+    package_version: z.string().nullable(),
+    url: z.string().nullable(),
+    package_sha256: sha256.nullable(),
+    verified: z.enum(['signed-index', 'index', 'none']),
+    build_id: z.string().nullable(),
+    banner: z.string().nullable(),
+    pahole_version: z.string().nullable(),
+    pahole_flags: z.array(z.string()).nullable(),
+    warnings: z.array(z.string()),
+    created_at: time,
+    hub_version: z.string(),
+  })
+  .meta({ id: 'Provenance', description: 'Where a BTF comes from.' })
+export type Provenance = z.infer<typeof Provenance>
+
+export const Build = z
+  .object({
+    kernel: Kernel,
+    flavour: z.string(),
+    series: z.string(),
+    btf: Blob,
+    layout_digest: sha256.meta({
+      description: 'Builds that share it are interchangeable for CO-RE relocation.',
+    }),
+    provenance: Provenance,
+  })
+  .meta({ id: 'Build', description: 'One build of a kernel, with its full BTF.' })
+export type Build = z.infer<typeof Build>
+
+export const KernelDetail = Kernel.extend({
+  builds: z.array(Build).meta({ description: 'Newest first.' }),
+}).meta({ id: 'KernelDetail' })
+export type KernelDetail = z.infer<typeof KernelDetail>
+
+export const KernelSummary = Kernel.extend({
+  builds: count,
+  layouts: count.meta({
+    description: 'Different layouts among the builds; above 1, a release alone is ambiguous.',
+  }),
+  origin: Provenance.shape.origin,
+  btf: Blob,
+  created_at: time,
+}).meta({ id: 'KernelSummary', description: 'A kernel, and what its newest build has.' })
+export type KernelSummary = z.infer<typeof KernelSummary>
+
+export const KernelPage = z
+  .object({
+    kernels: z.array(KernelSummary),
+    next_cursor: z
+      .string()
+      .nullable()
+      .meta({ description: 'Give it as `cursor` for the next page; null at the end.' }),
+  })
+  .meta({ id: 'KernelPage' })
+export type KernelPage = z.infer<typeof KernelPage>
+
+export const Tool = z
+  .object({
+    name,
+    version: name,
+    objects: z.array(z.object({ name: z.string(), digest: sha256, size_bytes: count })),
+    created_at: time,
+  })
+  .meta({ id: 'Tool' })
+export type Tool = z.infer<typeof Tool>
+
+export const ToolList = z.object({ tools: z.array(Tool) }).meta({ id: 'ToolList' })
+export type ToolList = z.infer<typeof ToolList>
+
+export const ToolDetail = z
+  .object({ name, versions: z.array(Tool).meta({ description: 'Newest first.' }) })
+  .meta({ id: 'ToolDetail' })
+export type ToolDetail = z.infer<typeof ToolDetail>
+
+/** What an asker may say of a kernel. */
+const facts = {
+  arch: name.meta({ description: '`uname -m`; amd64 and arm64 are understood.' }),
+  distro: name.meta({ description: 'os-release `ID`.' }),
+  version: name.meta({ description: 'os-release `VERSION_ID`.' }),
+  build_id: z
+    .string()
+    .max(130)
+    .meta({ description: 'GNU build-id in hex, from /sys/kernel/notes: names one build exactly.' }),
+  banner: z.string().max(1024).meta({ description: 'The text of /proc/version.' }),
+  os_release: z
+    .string()
+    .max(16_384)
+    .meta({ description: 'The text of /etc/os-release, for distro and version.' }),
+  tool: name.meta({ description: 'NAME or NAME@VERSION: the min BTF of that tool.' }),
+}
+
+export const ResolveRequest = z
+  .strictObject({
+    release: name.meta({ description: '`uname -r`.' }),
+    ...facts,
+    like: z.boolean().meta({ description: 'Also take the BTF of what this distribution is a clone of.' }),
+  })
+  .partial()
+  .meta({ id: 'ResolveRequest' })
+export type ResolveRequest = z.infer<typeof ResolveRequest>
+
+export const ResolveAnswer = z
+  .object({
+    match: Match,
+    build: Build,
+    btf: Blob.meta({
+      description: 'What to fetch: the full BTF, or the min BTF of the tool that was asked for.',
+    }),
+    tool: z.string().nullable().meta({ description: 'NAME@VERSION that `btf` was made for.' }),
+  })
+  .meta({ id: 'ResolveAnswer' })
+export type ResolveAnswer = z.infer<typeof ResolveAnswer>
+
+/** The same facts in a query string. */
+export const BtfQuery = z
+  .strictObject({
+    ...facts,
+    like: z
+      .enum(['0', '1'])
+      .meta({ description: '1: also take the BTF of what this distribution is a clone of.' }),
+    format: Format.meta({
+      description: 'Form of the bytes; `sha256` is a line for `sha256sum -c` about the raw BTF.',
+    }),
+    variant: z.literal('full').meta({ description: 'Only `full` is there as yet.' }),
+    compat: z.literal('native').meta({ description: 'Only `native` is there as yet.' }),
+  })
+  .partial()
+export type BtfQuery = z.infer<typeof BtfQuery>
+
+export const MinQuery = BtfQuery.omit({ tool: true, variant: true })
+export type MinQuery = z.infer<typeof MinQuery>
+
+export const KernelsQuery = z
+  .strictObject({
+    distro: name,
+    version: name,
+    arch: name,
+    release: name,
+    origin: Provenance.shape.origin,
+    q: name.meta({ description: 'A part of the release.' }),
+    limit: z.coerce.number().int().min(1).max(limits.request.maxPageSize),
+    cursor: z.string().max(1024),
+  })
+  .partial()
+export type KernelsQuery = z.infer<typeof KernelsQuery>
+
+/**
+ * Why a hub says no, stable from version to version. docs/http.md tells what each means and which status it has.
+ */
+export const ProblemCode = z.enum([
+  'BAD_REQUEST',
+  'CONTRADICTION',
+  'NOT_FOUND',
+  'NO_ROUTE',
+  'METHOD_NOT_ALLOWED',
+  'AMBIGUOUS',
+  'PRECONDITION_FAILED',
+  'TOO_LARGE',
+  'UNSUPPORTED_MEDIA',
+  'RANGE_NOT_SATISFIABLE',
+  'TOOL_UNFIT',
+  'BUSY',
+  'UNAVAILABLE',
+  'INTERNAL',
+])
+export type ProblemCode = z.infer<typeof ProblemCode>
+
+export const Choice = z
+  .object({
+    kernel: Kernel,
+    build_id: z.string().nullable(),
+    package_version: z.string().nullable(),
+    digest: sha256,
+    layout_digest: sha256,
+    url: z.string().meta({ description: 'Path that gives this one.' }),
+  })
+  .meta({ id: 'Choice', description: 'One of several builds that match.' })
+export type Choice = z.infer<typeof Choice>
+
+/** RFC 9457 problem details, with a stable code. */
+export const Problem = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    instance: z.string(),
+    code: ProblemCode,
+    choices: z.array(Choice).optional().meta({ description: 'With AMBIGUOUS: what there is.' }),
+    tells_apart: z
+      .array(z.string())
+      .optional()
+      .meta({ description: 'With AMBIGUOUS: facts that would tell the choices apart.' }),
+    nearest: z
+      .array(Kernel)
+      .optional()
+      .meta({ description: 'With NOT_FOUND: similar names, as information only.' }),
+  })
+  .meta({ id: 'Problem' })
+export type Problem = z.infer<typeof Problem>
