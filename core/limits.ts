@@ -68,8 +68,8 @@ export const limits = {
     maxReleaseBytes: 32 * MiB,
     /** A detached signature, or a keyring; Debian's keyring has 56 KB. */
     maxKeyringBytes: 4 * MiB,
-    /** What an index says of kernels, as it is remembered; Debian's longest has 100 KB. */
-    maxMemoBytes: 64 * MiB,
+    /** Kernel packages that one index names; Debian's longest has 400. */
+    maxPackages: 200_000,
   },
   http: {
     connectTimeoutMs: 15_000,

@@ -1,0 +1,94 @@
+import { type Btf, BtfError, findMember, Kind, parseBtf, validateBtf } from '../btf/index.ts'
+import { ExtractError } from './types.ts'
+
+/** A struct that every kernel has, and the sizes in bytes between which it is believed. */
+interface CoreType {
+  readonly name: string
+  readonly least: number
+  readonly most: number
+  /** Members that it never lost. */
+  readonly members?: readonly string[]
+}
+
+/**
+ * Present in every Linux since 3.10, whatever its configuration. The bounds leave half of the smallest seen (a 32-bit
+ * one) and several times the largest: they are against garbage, not against debug options.
+ */
+const CORE_TYPES: readonly CoreType[] = [
+  { name: 'task_struct', least: 1024, most: 65536, members: ['pid', 'tgid', 'comm', 'mm'] },
+  { name: 'mm_struct', least: 240, most: 32768 },
+  { name: 'signal_struct', least: 200, most: 8192 },
+  { name: 'cred', least: 64, most: 2048, members: ['uid', 'gid'] },
+  { name: 'file', least: 64, most: 2048, members: ['f_inode'] },
+  { name: 'inode', least: 160, most: 8192, members: ['i_ino'] },
+  { name: 'dentry', least: 64, most: 2048 },
+  { name: 'super_block', least: 340, most: 16384 },
+  { name: 'vm_area_struct', least: 40, most: 1024 },
+  { name: 'net_device', least: 600, most: 16384, members: ['ifindex'] },
+  { name: 'sk_buff', least: 96, most: 1024 },
+  { name: 'sock', least: 240, most: 8192 },
+  { name: 'list_head', least: 8, most: 16, members: ['next', 'prev'] },
+]
+
+/** The smallest real kernel, a trimmed one in a test suite, has 35,000; a BPF program, a distilled base or a stub few. */
+const LEAST_TYPES = 5000
+
+/** Two or three are usual (kABI macros, files of its own definitions); hundreds mean that deduplication failed. */
+const MANY_COPIES = 8
+
+/**
+ * Checks that bytes are the BTF of a whole kernel, before anybody gets them: parsed whole, and what every kernel has
+ * is there with a size that it can have. Gives warnings for people. Throws ExtractError `INVALID`.
+ */
+export function checkKernelBtf(bytes: Uint8Array): readonly string[] {
+  const btf = parseWhole(bytes)
+  const types = btf.idCount - 1
+  if (types < LEAST_TYPES) {
+    throw invalid(
+      `${types} types, a kernel has at least ${LEAST_TYPES}: this is a part of one, or another program's`,
+    )
+  }
+  for (const core of CORE_TYPES) checkCoreType(btf, core)
+  const copies = structsOf(btf, 'task_struct').length
+  return copies < MANY_COPIES
+    ? []
+    : [`badly deduplicated: ${types} types, task_struct is defined ${copies} times`]
+}
+
+function parseWhole(bytes: Uint8Array): Btf {
+  try {
+    const btf = parseBtf(bytes)
+    validateBtf(btf)
+    return btf
+  } catch (err) {
+    if (!(err instanceof BtfError)) throw err
+    const what = err.code === 'NEEDS_BASE' ? 'split BTF, as modules have it' : 'BTF does not hold'
+    throw new ExtractError('INVALID', `not a kernel's: ${what}`, { cause: err })
+  }
+}
+
+function checkCoreType(btf: Btf, core: CoreType): void {
+  const ids = structsOf(btf, core.name)
+  if (ids.length === 0) throw invalid(`struct ${core.name} is not there, which every kernel has`)
+  for (const id of ids) {
+    const size = btf.sizeOrType(id)
+    if (size < core.least || size > core.most) {
+      throw invalid(
+        `struct ${core.name} (type id ${id}) has ${size} bytes, expected ${core.least} to ${core.most}`,
+      )
+    }
+  }
+  for (const member of core.members ?? []) {
+    if (!ids.some((id) => findMember(btf, id, member) !== null)) {
+      throw invalid(`struct ${core.name} (type id ${ids[0]}) has no member ${member}`)
+    }
+  }
+}
+
+function structsOf(btf: Btf, name: string): number[] {
+  return btf.idsByName(name).filter((id) => btf.kind(id) === Kind.STRUCT)
+}
+
+function invalid(problem: string): ExtractError {
+  return new ExtractError('INVALID', `not a kernel's BTF: ${problem}`)
+}

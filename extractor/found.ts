@@ -1,0 +1,28 @@
+import type { KernelFacts } from './scan.ts'
+import { ExtractError, type ExtractOptions } from './types.ts'
+
+/** What a file gave: BTF that is ready, or a vmlinux in a temporary file, whose DWARF is to be encoded. */
+export type Found = Facts &
+  ({ readonly kind: 'btf'; readonly btf: Uint8Array } | { readonly kind: 'vmlinux'; readonly path: string })
+
+type Facts = Pick<KernelFacts, 'buildId' | 'banner'> & { readonly warnings: readonly string[] }
+
+/** What is looked for, and what it takes. */
+export interface Job extends Pick<ExtractOptions, 'release' | 'forceDwarf' | 'jobs' | 'signal'> {
+  /** Where a vmlinux can be written; nothing is there yet. */
+  readonly tempPath: string
+  /** Called when a kernel begins to be read. */
+  readonly onKernel: () => void
+}
+
+/**
+ * What a scan found, as the answer of a search. Throws ExtractError `NOT_FOUND` where the kernel says that it is
+ * another one, `INVALID` where it has BTF that does not hold.
+ */
+export function foundIn(name: string, facts: KernelFacts): Found | null {
+  const { btf, banner, buildId, refused, stranger, warnings } = facts
+  if (stranger !== null) throw new ExtractError('NOT_FOUND', `${name}: is another kernel: ${stranger}`)
+  if (btf !== null) return { kind: 'btf', btf, banner, buildId, warnings }
+  if (refused.length > 0) throw new ExtractError('INVALID', `${name}: ${refused.join('; ')}`)
+  return null
+}

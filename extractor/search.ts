@@ -1,0 +1,182 @@
+import { BtfError, readBtfHeader } from '../btf/index.ts'
+import { limits } from '../core/limits.ts'
+import { readAr } from './ar.ts'
+import { ByteStream } from './byte-stream.ts'
+import { checkKernelBtf } from './check-kernel-btf.ts'
+import { type Codec, decompress } from './codec.ts'
+import { debPackageName } from './deb-control.ts'
+import { type Found, foundIn, type Job } from './found.ts'
+import { KIND_BYTES, kindOf } from './kind.ts'
+import { candidateAt } from './members.ts'
+import { scanKernel } from './scan.ts'
+import { searchElf } from './search-elf.ts'
+import { readTar, type TarEntry } from './tar.ts'
+import { ExtractError } from './types.ts'
+import { unwrapImage } from './unwrap.ts'
+
+/** What is known of a file from around it. */
+interface Surroundings {
+  readonly sizeBytes: number | null
+  readonly inPackage: boolean
+  /** Name of the package that it is in, where it was read. */
+  readonly packageName: string | null
+  readonly depth: number
+}
+
+const NOWHERE: Surroundings = { sizeBytes: null, inPackage: false, packageName: null, depth: 0 }
+
+/**
+ * Looks for a kernel's BTF in a file of any kind, through all that it is wrapped in, reading no further than it must.
+ * Null where it is whole and has none. Throws ExtractError, and whatever the stream throws.
+ */
+export async function search(
+  file: ByteStream,
+  job: Job,
+  where: Surroundings = NOWHERE,
+): Promise<Found | null> {
+  if (where.depth > limits.package.maxDepth) {
+    throw new ExtractError('LIMIT', `${file.name}: wrapped more than ${limits.package.maxDepth} times`)
+  }
+  const kind = kindOf(await file.peek(KIND_BYTES), file.name)
+  const inner = { ...where, depth: where.depth + 1 }
+  switch (kind) {
+    case 'ar':
+      return await searchDeb(file, job, inner)
+    case 'tar':
+      return await searchTar(file, job, inner)
+    case 'btf':
+      return job.forceDwarf ? null : await takeBtf(file)
+    case 'elf':
+      job.onKernel()
+      return await searchElf(file, job, where.sizeBytes)
+    case 'flat':
+      job.onKernel()
+      return job.forceDwarf
+        ? null
+        : foundIn(file.name, await scanKernel(file, { release: job.release, btf: true }))
+    case 'bzimage':
+    case 'zboot':
+      job.onKernel()
+      // Images are stripped: there is no DWARF in them.
+      return job.forceDwarf ? null : await within(unwrapImage(file, kind, job.signal), file.name, job, inner)
+    default:
+      return await within(unpacked(file, kind.codec, job, where), file.name, job, inner)
+  }
+}
+
+/** Searches what is made of a file, and ends the making of it. */
+async function within(
+  bytes: AsyncIterable<Uint8Array>,
+  name: string,
+  job: Job,
+  where: Surroundings,
+): Promise<Found | null> {
+  const stream = new ByteStream(bytes, name)
+  try {
+    return await search(stream, job, where)
+  } finally {
+    await stream.close()
+  }
+}
+
+/** One block of 24 MiB unpacked is some 4 MiB here; an image comes first and is over before others could help. */
+const SMALL_BYTES = 64 << 20
+
+function unpacked(file: ByteStream, codec: Codec, job: Job, where: Surroundings): AsyncIterable<Uint8Array> {
+  const isSmall = where.sizeBytes !== null && where.sizeBytes < SMALL_BYTES
+  return decompress(codec, file.rest(), {
+    name: file.name,
+    signal: job.signal,
+    maxBytes: limits.package.maxUnpackedBytes,
+    threads: isSmall ? 1 : job.jobs,
+  })
+}
+
+/** deb(5): `debian-binary`, `control.tar*`, `data.tar*`, in this order. */
+async function searchDeb(file: ByteStream, job: Job, where: Surroundings): Promise<Found | null> {
+  let packageName: string | null = null
+  let count = 0
+  for await (const member of readAr(file)) {
+    if (count++ === 0 && member.name !== 'debian-binary') {
+      throw new ExtractError(
+        'UNSUPPORTED',
+        `${file.name}: ar archive that is no Debian package: its first member is ${JSON.stringify(member.name)}`,
+      )
+    }
+    if (member.name.startsWith('control.tar') && job.release === null) {
+      packageName = await debPackageName(
+        new ByteStream(member.body(), `${file.name}: ${member.name}`),
+        job.signal,
+      )
+    }
+    if (member.name.startsWith('data.tar')) {
+      const inner = { ...where, packageName, inPackage: true, sizeBytes: member.sizeBytes }
+      return await within(member.body(), `${file.name}: ${member.name}`, job, inner)
+    }
+  }
+  throw new ExtractError('MALFORMED', `${file.name}: Debian package without data.tar`)
+}
+
+/**
+ * Tries the kernels of an archive in their order. Where no release was asked for there must be one only, so all names
+ * are read, unless the package is called after the kernel that was found.
+ */
+async function searchTar(file: ByteStream, job: Job, where: Surroundings): Promise<Found | null> {
+  const others = new Set<string>()
+  let tried: string | null = null
+  let found: Found | null = null
+  for await (const entry of readTar(file)) {
+    const release = releaseOf(entry, where)
+    if (release === null) continue
+    if (release !== (job.release ?? tried ?? release)) {
+      others.add(release)
+      if (job.release !== null) continue
+      throw new ExtractError('NOT_FOUND', `${file.name}: has kernels ${tried} and ${release}: say which one`)
+    }
+    tried = release
+    found ??= await searchEntry(entry, file.name, { ...job, release }, where)
+    if (found !== null && (job.release !== null || isNamedAfter(where.packageName, release))) return found
+  }
+  if (tried !== null) return found
+  const wanted = job.release === null ? 'no kernel' : `no kernel ${job.release}`
+  const has = others.size === 0 ? 'none at all' : [...others].slice(0, 10).join(', ')
+  throw new ExtractError('NOT_FOUND', `${file.name}: has ${wanted}; it has ${has}`)
+}
+
+/** The release of the kernel or BTF that an entry is; null where it is neither. Links have no bytes of their own. */
+function releaseOf(entry: TarEntry, where: Surroundings): string | null {
+  if (entry.kind !== 'file' || entry.sizeBytes === 0) return null
+  const candidate = candidateAt(entry.path)
+  // A .btf in a package is some tool's.
+  return candidate === null || (candidate.role === 'btf' && where.inPackage) ? null : candidate.release
+}
+
+async function searchEntry(
+  entry: TarEntry,
+  name: string,
+  job: Job,
+  where: Surroundings,
+): Promise<Found | null> {
+  if (entry.sizeBytes > limits.vmlinux.maxBytes) {
+    throw new ExtractError(
+      'LIMIT',
+      `${name}: ${entry.path} has ${entry.sizeBytes} bytes, a kernel has up to ${limits.vmlinux.maxBytes}`,
+    )
+  }
+  return await within(entry.body(), `${name}: ${entry.path}`, job, { ...where, sizeBytes: entry.sizeBytes })
+}
+
+function isNamedAfter(packageName: string | null, release: string): boolean {
+  return packageName?.replace(/-(?:dbg|dbgsym|unsigned)$/, '').endsWith(`-${release}`) ?? false
+}
+
+async function takeBtf(file: ByteStream): Promise<Found> {
+  try {
+    const { totalBytes } = readBtfHeader(await file.peek(KIND_BYTES), Infinity)
+    const btf = new Uint8Array(await file.read(totalBytes, 'the BTF that its header describes'))
+    return { kind: 'btf', btf, buildId: null, banner: null, warnings: checkKernelBtf(btf) }
+  } catch (err) {
+    if (!(err instanceof BtfError || (err instanceof ExtractError && err.code === 'INVALID'))) throw err
+    throw new ExtractError('INVALID', `${file.name}: no BTF of a kernel`, { cause: err })
+  }
+}
