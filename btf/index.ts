@@ -28,6 +28,7 @@ export { type BtfExt, type CoreRelo, type FuncInfo, parseBtfExt } from './ext-in
 export { layoutDigest } from './layout-digest.ts'
 export { findMember, type FoundMember, isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
 export { loadBtf, rawBtf } from './load.ts'
+export { nameEquals } from './name-equals.ts'
 export { essentialName } from './name-index.ts'
 export { StringTable } from './strings.ts'
 export type * from './types.ts'
