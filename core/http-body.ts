@@ -38,7 +38,7 @@ export async function* resumable(answer: Answer, to: Resumption): AsyncGenerator
       }
       if (skip === 0 && (to.sizeBytes === null || offset === to.sizeBytes)) return
       const end = `GET ${to.url}: ended after ${offset} bytes, expected ${to.sizeBytes ?? 'more'}`
-      throw new Trouble(current.host, end, false)
+      throw new Trouble(current.host, end)
     } catch (err) {
       if (!(err instanceof Trouble)) throw err
       if (offset - mark >= to.progressBytes) attempt = 1

@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { breakAfter, type Loopback, sendStatic, serveLoopback } from '../test/loopback.ts'
-import { isAbort } from './errors.ts'
+import { describeError, isAbort } from './errors.ts'
 import { createHttp, type HttpBounds, type HttpClient, hubUserAgent } from './http-client.ts'
 import { HttpError } from './http.ts'
 import { silentLog } from './log.ts'
@@ -216,9 +216,16 @@ describe('hosts that want to be left alone', () => {
     await gone.close()
     const http = client()
     const first = await failure(text(http, gone.url))
-    expect(first.message).toContain('ECONNREFUSED')
+    expect(describeError(first)).toBe(`GET ${gone.url}/ (3 tries): connect ECONNREFUSED ${gone.host}`)
     expect((await failure(text(http, gone.url))).message).toContain('it cannot be reached')
     expect(http.stats().requests).toBe(3)
+  })
+
+  it('asks a host that does not exist only once', async () => {
+    const http = client()
+    const err = await failure(text(http, 'http://does-not-exist.invalid/'))
+    expect(describeError(err)).toContain('invalid/: getaddrinfo ENOTFOUND')
+    expect(http.stats().requests).toBe(1)
   })
 
   it('leaves a host alone when request after request fails', async () => {

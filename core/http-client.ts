@@ -1,6 +1,7 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { EnvHttpProxyAgent } from 'undici'
+import { describeError } from './errors.ts'
 import { Hosts, type HostPolicies, sleep } from './hosts.ts'
 import { type Http, type HttpDocument, HttpError, type HttpRequest, type HttpStream } from './http.ts'
 import type { Validators } from './http.ts'
@@ -204,7 +205,7 @@ class UndiciHttp implements HttpClient {
         const said = `GET ${url}: ${answer.host} answered ${answer.status}`
         if (verdict !== 'again') throw new HttpError('ILL', said)
         retryAfterMs = parseRetryAfter(answer.header('retry-after') ?? '', new Date())
-        trouble = new Trouble(answer.host, said, false)
+        trouble = new Trouble(answer.host, said)
         if (answer.status === 429 && (retryAfterMs === null || turn.attempt >= this.#retry.tries)) {
           this.#exchange.hosts.stop(answer.host, 'it answered 429')
           throw new HttpError('ILL', said)
@@ -226,16 +227,16 @@ class UndiciHttp implements HttpClient {
   ): Promise<void> {
     const { attempt } = turn
     const delayMs = retryDelayMs(this.#retry, attempt, retryAfterMs)
-    if (attempt >= this.#retry.tries || delayMs === null) {
+    if (attempt >= this.#retry.tries || delayMs === null || trouble.hopeless) {
       const { hosts } = this.#exchange
       if (trouble.unreachable) hosts.stop(trouble.host, 'it cannot be reached')
       else if (delayMs === null) hosts.stop(trouble.host, `it asked to be left alone for ${retryAfterMs} ms`)
       else hosts.failed(trouble.host, 'its answers keep failing')
-      const tries = delayMs === null ? '' : ` (${attempt} tries)`
+      const tries = attempt === 1 ? '' : ` (${attempt} tries)`
       throw new HttpError('ILL', `${trouble.message}${tries}`, { cause: trouble.cause })
     }
     turn.attempt++
-    this.#log.debug({ attempt, delayMs, reason: trouble.message }, 'trying again')
+    this.#log.debug({ attempt, delayMs, reason: describeError(trouble) }, 'trying again')
     await sleep(delayMs, signal)
   }
 }

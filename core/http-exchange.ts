@@ -1,5 +1,4 @@
 import { type Dispatcher, request as undiciRequest } from 'undici'
-import { describeError } from './errors.ts'
 import { HttpError } from './http.ts'
 import type { Hosts } from './hosts.ts'
 import { limits } from './limits.ts'
@@ -38,11 +37,15 @@ export class Trouble extends Error {
   readonly host: string
   /** No connection came about: the fault is not this URL's. */
   readonly unreachable: boolean
+  /** Asking again soon would change nothing: no such host, or one whose certificate does not hold. */
+  readonly hopeless: boolean
 
-  constructor(host: string, message: string, unreachable: boolean, cause?: unknown) {
-    super(message, { cause })
+  constructor(host: string, message: string, options: { cause?: unknown; code?: string } = {}) {
+    super(message, { cause: options.cause })
+    const { code = '' } = options
     this.host = host
-    this.unreachable = unreachable
+    this.hopeless = code === 'ENOTFOUND' || isTlsError(code)
+    this.unreachable = this.hopeless || UNREACHABLE.has(code)
   }
 }
 
@@ -169,7 +172,6 @@ async function* watched(
           throw new Trouble(
             url.host,
             `GET ${url.href}: ${came} bytes in ${Math.round(waitedMs)} ms, expected ${options.minBytesPerSecond} a second`,
-            false,
           )
         }
         waitedMs = 0
@@ -200,7 +202,6 @@ function firstOf(value: string | string[] | undefined): string | null {
 const UNREACHABLE: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
   'ECONNREFUSED',
-  'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
@@ -209,13 +210,14 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
 function asTrouble(err: unknown, url: URL, signal: AbortSignal): unknown {
   if (signal.aborted) return signal.reason
   if (err instanceof Trouble || err instanceof HttpError) return err
-  const code = (err as { code?: unknown }).code
-  const unreachable = typeof code === 'string' && (UNREACHABLE.has(code) || isTlsError(code))
-  const what = describeError(err) || String(code)
-  return new Trouble(url.host, `GET ${url.href}: ${what}`, unreachable, err)
+  const { code } = err as { code?: unknown }
+  const named = typeof code === 'string' ? { code } : {}
+  // A host with several addresses fails with an AggregateError that says nothing but its code.
+  const cause = err instanceof Error && err.message !== '' ? err : new Error(named.code, { cause: err })
+  return new Trouble(url.host, `GET ${url.href}`, { cause, ...named })
 }
 
-/** OpenSSL's verification results and Node's own, none of which gets better by asking again. */
+/** OpenSSL's verification results and Node's own. */
 function isTlsError(code: string): boolean {
   return /^(?:ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_)/.test(code)
 }

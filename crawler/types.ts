@@ -7,9 +7,11 @@ import type { Log } from '../core/log.ts'
 /**
  * `ILL`: a mirror could not be asked. `MALFORMED`: an index that contradicts its format. `BAD_DIGEST`: an index that
  * is not what the signed file says. `BAD_SIGNATURE`: a signature that does not hold or is of nobody we know.
- * `NO_MIRROR`: nothing answered for a suite. `BAD_SOURCE`: a file under data/sources is wrong.
+ * `STALE`: well signed, but for another suite or for a time that has passed. `NO_MIRROR`: nobody to ask for a suite.
+ * `BAD_SOURCE`: a file under data/sources is wrong. `TOOL`: an external program is missing or failed.
  */
-export type CrawlErrorCode = 'ILL' | 'MALFORMED' | 'BAD_DIGEST' | 'BAD_SIGNATURE' | 'NO_MIRROR' | 'BAD_SOURCE'
+export type CrawlErrorCode =
+  'ILL' | 'MALFORMED' | 'BAD_DIGEST' | 'BAD_SIGNATURE' | 'STALE' | 'NO_MIRROR' | 'BAD_SOURCE' | 'TOOL'
 export class CrawlError extends HubError<CrawlErrorCode> {}
 
 /** What is remembered of an index between runs, so that an unchanged one costs one conditional request or none. */

@@ -1,0 +1,105 @@
+import { spawn } from 'node:child_process'
+import { Readable } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import { describeError } from '../../core/errors.ts'
+import { limits } from '../../core/limits.ts'
+import { CrawlError } from '../types.ts'
+
+/** How an index is compressed, by the ending of its name, in the order that we would rather have it. */
+export const CODINGS = ['.xz', '.zst', '.gz', ''] as const
+export type Coding = (typeof CODINGS)[number]
+
+/**
+ * The content of an index that is in memory, streamed. Throws `MALFORMED` where it is no such file or unpacks to more
+ * than `maxBytes`, and `TOOL` where the program for it is missing. Leaving the loop ends the program.
+ */
+export async function* unpack(
+  bytes: Uint8Array,
+  coding: Coding,
+  maxBytes: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  let unpacked = 0
+  for await (const chunk of open(bytes, coding, signal)) {
+    unpacked += chunk.byteLength
+    if (unpacked > maxBytes) {
+      throw new CrawlError('MALFORMED', `unpack ${coding}: expected at most ${maxBytes} bytes, got more`)
+    }
+    yield chunk
+  }
+}
+
+function open(bytes: Uint8Array, coding: Coding, signal: AbortSignal): AsyncIterable<Uint8Array> {
+  switch (coding) {
+    case '':
+      return plain(bytes)
+    case '.gz':
+      return gunzipped(bytes, signal)
+    case '.xz':
+      return piped('xz', ['-dcq'], bytes, signal)
+    case '.zst':
+      return piped('zstd', ['-dcq'], bytes, signal)
+  }
+}
+
+async function* plain(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+async function* gunzipped(bytes: Uint8Array, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const stream = createGunzip({ chunkSize: 64 * 1024 })
+  stream.end(bytes)
+  try {
+    for await (const chunk of stream) {
+      signal.throwIfAborted()
+      yield chunk as Buffer
+    }
+  } catch (err) {
+    signal.throwIfAborted()
+    throw new CrawlError('MALFORMED', `unpack .gz: ${describeError(err)}`, { cause: err })
+  } finally {
+    stream.destroy()
+  }
+}
+
+/** A program's standard output for these bytes on its standard input. */
+async function* piped(
+  program: string,
+  args: readonly string[],
+  bytes: Uint8Array,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  signal.throwIfAborted()
+  // XZ_OPT and the like could change what the program does.
+  const child = spawn(program, args, { env: { PATH: process.env.PATH, LC_ALL: 'C' }, stdio: 'pipe' })
+  const ended = new Promise<number | Error>((resolve) => {
+    child.once('error', resolve)
+    child.once('close', (code, killedBy) => resolve(code ?? new Error(`killed by ${killedBy ?? 'nobody'}`)))
+  })
+  const kill = (): boolean => child.kill('SIGKILL')
+  signal.addEventListener('abort', kill, { once: true })
+  let stderr = ''
+  child.stderr.on('data', (text: Buffer) => {
+    stderr = (stderr + text.toString()).slice(-limits.process.maxStderrBytes)
+  })
+  // A program that ends early closes its input; why it did is said by its exit code.
+  child.stdin.on('error', () => undefined)
+  Readable.from(slices(bytes)).pipe(child.stdin)
+  try {
+    for await (const chunk of child.stdout) yield chunk as Buffer
+    const end = await ended
+    signal.throwIfAborted()
+    if (end instanceof Error) {
+      throw new CrawlError('TOOL', `${program}: ${describeError(end)}; is it installed?`, { cause: end })
+    }
+    if (end !== 0) throw new CrawlError('MALFORMED', `${program} ended with ${end}: ${stderr.trim()}`)
+  } finally {
+    signal.removeEventListener('abort', kill)
+    kill()
+    await ended
+  }
+}
+
+function* slices(bytes: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < bytes.byteLength; at += 64 * 1024) yield bytes.subarray(at, at + 64 * 1024)
+}

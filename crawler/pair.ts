@@ -1,0 +1,86 @@
+import type { Arch } from '../core/kernel.ts'
+import type { KernelPackage, PackageFile } from '../core/kernel-package.ts'
+import type { Log } from '../core/log.ts'
+import type { KernelName } from './names.ts'
+
+/** One package file that an index names, with what its name says. */
+export interface FoundPackage {
+  readonly name: KernelName
+  /** The distribution's version whose suite lists it. */
+  readonly version: string
+  readonly arch: Arch
+  /** By which its build is known. */
+  readonly packageName: string
+  /** True where a verified signature vouches for the index. */
+  readonly signed: boolean
+  readonly file: PackageFile
+}
+
+/**
+ * Builds from package files: all files of one release and one package version belong together. A file that several
+ * suites list is one file with all their URLs, in the order in which they come.
+ */
+export function pairPackages(
+  source: string,
+  distro: string,
+  found: readonly FoundPackage[],
+  log: Log,
+): KernelPackage[] {
+  const builds = new Map<string, FoundPackage[]>()
+  for (const one of found) {
+    const key = [one.version, one.arch, one.name.release, one.file.version].join('/')
+    const build = builds.get(key)
+    if (build === undefined) builds.set(key, [one])
+    else build.push(one)
+  }
+  return [...builds.values()].flatMap((build) => {
+    const [first] = build
+    if (first === undefined) return []
+    const { name, version, arch } = first
+    const ofRole = (role: KernelName['role']): PackageFile[] =>
+      mergeFiles(
+        build.filter((one) => one.name.role === role).map((one) => one.file),
+        log,
+      )
+    return [
+      {
+        kernel: { distro, version, arch, release: name.release },
+        source,
+        packageName: first.packageName,
+        packageVersion: first.file.version,
+        flavour: name.flavour,
+        series: `${distro}/${version}/${name.series}`,
+        signed: build.every((one) => one.signed),
+        image: smallest(ofRole('image')),
+        debug: smallest(ofRole('debug')),
+      },
+    ]
+  })
+}
+
+/** One file per name. Two of one name and version with different digests are not one: the first is kept. */
+function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
+  const byName = new Map<string, PackageFile>()
+  for (const file of files) {
+    const known = byName.get(file.name)
+    if (known === undefined) byName.set(file.name, file)
+    else if (known.sha256 === file.sha256 && known.sizeBytes === file.sizeBytes) {
+      byName.set(file.name, { ...known, urls: [...new Set([...known.urls, ...file.urls])] })
+    } else {
+      log.warn({ name: file.name, version: file.version, urls: file.urls }, 'one package with two contents')
+    }
+  }
+  return [...byName.values()]
+}
+
+/** The smallest of those that can be checked, else of all: twins carry the same kernel. */
+function smallest(files: readonly PackageFile[]): PackageFile | null {
+  const rank = (file: PackageFile): number => (file.sha256 === null ? 1 : 0)
+  const [best] = [...files].sort(
+    (a, b) =>
+      rank(a) - rank(b) ||
+      (a.sizeBytes ?? Infinity) - (b.sizeBytes ?? Infinity) ||
+      (a.name < b.name ? -1 : 1),
+  )
+  return best ?? null
+}
