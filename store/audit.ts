@@ -118,9 +118,9 @@ async function checkBlobs({ store, findings, problem, progress }: Step): Promise
 
 /** The catalog's file is well, and each of its rows one that we write. */
 async function checkRows({ store, problem }: Step): Promise<number> {
-  const wrong = await store.catalog.check()
+  const { rows, wrong } = await store.catalog.check()
   for (const message of wrong) problem('error', null, message)
-  return wrong.length
+  return rows
 }
 
 /** Each blob that a build or a tool points at is there, whole, and of the size that the catalog says. */

@@ -1,3 +1,4 @@
+import type Database from 'better-sqlite3'
 import {
   CompiledQuery,
   SqliteDialect,
@@ -6,7 +7,6 @@ import {
   type CreateTableBuilder,
   type DatabaseConnection,
   type Driver,
-  type SqliteDialectConfig,
 } from 'kysely'
 
 /** The databases that the catalog's SQL is written for. Everything else that differs between them is in this file. */
@@ -28,20 +28,32 @@ export function addGrowingId<Table extends string>(
  * the lock only after it has read cannot wait for another writer (https://sqlite.org/lang_transaction.html, 2.2).
  */
 export class WritingSqliteDialect extends SqliteDialect {
-  readonly #config: SqliteDialectConfig
+  readonly #database: Database.Database
 
-  constructor(config: SqliteDialectConfig) {
-    super(config)
-    this.#config = config
+  constructor(database: Database.Database) {
+    super({ database })
+    this.#database = database
   }
 
   override createDriver(): Driver {
-    return new WritingSqliteDriver(this.#config)
+    return new WritingSqliteDriver(this.#database)
   }
 }
 
 class WritingSqliteDriver extends SqliteDriver {
+  readonly #database: Database.Database
+
+  constructor(database: Database.Database) {
+    super({ database })
+    this.#database = database
+  }
+
   override async beginTransaction(connection: DatabaseConnection): Promise<void> {
     await connection.executeQuery(CompiledQuery.raw('begin immediate'))
+  }
+
+  override async rollbackTransaction(connection: DatabaseConnection): Promise<void> {
+    // After a full disk and the like SQLite has rolled back itself; doing it again would hide the reason.
+    if (this.#database.inTransaction) await super.rollbackTransaction(connection)
   }
 }

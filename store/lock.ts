@@ -4,7 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { writeFileAtomic } from '../core/temp-file.ts'
-import { errnoOf, writeError } from './io-errors.ts'
+import { writeError } from './io-errors.ts'
 import { fromSqlite, sqliteCodeOf } from './sqlite-errors.ts'
 import { StoreError } from './types.ts'
 
@@ -24,8 +24,7 @@ export async function withLock<T>(dataDir: string, name: string, handler: () => 
     await writeFileAtomic(holderPath, JSON.stringify(holder))
     return await handler()
   } finally {
-    await rm(holderPath, { force: true })
-    lock.close()
+    await rm(holderPath, { force: true }).finally(() => lock.close())
   }
 }
 
@@ -48,14 +47,12 @@ async function acquire(dir: string, name: string, holderPath: string): Promise<D
   }
 }
 
+/** For people only: that the lock is held was decided before. */
 async function holder(path: string): Promise<string> {
-  let text: string
   try {
-    text = await readFile(path, 'utf8')
-  } catch (err) {
-    if (errnoOf(err) === 'ENOENT') return 'a process that has only just begun'
-    throw err
+    const { pid, host, since } = holderSchema.parse(JSON.parse(await readFile(path, 'utf8')))
+    return `process ${pid} on ${host}, since ${since}`
+  } catch {
+    return 'a process that has only just begun or ended'
   }
-  const { pid, host, since } = holderSchema.parse(JSON.parse(text))
-  return `process ${pid} on ${host}, since ${since}`
 }

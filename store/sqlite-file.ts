@@ -29,7 +29,7 @@ export async function createCatalogFile(path: string): Promise<void> {
       const database = new Database(temp)
       database.pragma(`application_id = ${APPLICATION_ID}`)
       database.pragma('journal_mode = WAL')
-      const db = new Kysely<unknown>({ dialect: new WritingSqliteDialect({ database }) })
+      const db = new Kysely<unknown>({ dialect: new WritingSqliteDialect(database) })
       try {
         await migrate(db, 'sqlite', migrations)
       } finally {

@@ -164,7 +164,7 @@ export interface Catalog {
   references(): Promise<readonly BlobReference[]>
   /** Forgets forms derived from blobs that nothing else points at; how many. */
   prune(): Promise<number>
-  /** Reads every row and the file's own structure; one line for each thing wrong, none where all is well. */
-  check(): Promise<readonly string[]>
+  /** Reads every row and the file's own structure: how many rows, and one line for each thing wrong. */
+  check(): Promise<{ readonly rows: number; readonly wrong: readonly string[] }>
   close(): Promise<void>
 }

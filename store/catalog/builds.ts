@@ -1,4 +1,4 @@
-import { sql, type Kysely, type SelectQueryBuilder } from 'kysely'
+import { sql, type Kysely, type Selectable, type SelectQueryBuilder } from 'kysely'
 import { StoreError, type Build, type BuildFilter, type Catalog, type NewBuild } from '../types.ts'
 import type { CatalogDb } from './db.ts'
 import { digestId } from './digests.ts'
@@ -41,7 +41,14 @@ export function buildQueries(db: CatalogDb): Pick<Catalog, 'builds' | 'buildByKe
 type BuildQuery = ReturnType<typeof selectBuilds>
 type BuildRow = BuildQuery extends SelectQueryBuilder<infer _, infer _, infer Row> ? Row : never
 
-function selectBuilds(q: Kysely<CatalogTables>) {
+/** Builds with the digest and size of their BTF. */
+export function selectBuilds(
+  q: Kysely<CatalogTables>,
+): SelectQueryBuilder<
+  CatalogTables,
+  'builds' | 'digests',
+  Selectable<CatalogTables['builds']> & Pick<Selectable<CatalogTables['digests']>, 'digest' | 'size_bytes'>
+> {
   return q
     .selectFrom('builds')
     .innerJoin('digests', 'digests.id', 'builds.btf_id')

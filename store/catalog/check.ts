@@ -1,103 +1,95 @@
-import { sql } from 'kysely'
+import { sql, type Kysely } from 'kysely'
 import { describeError } from '../../core/errors.ts'
 import { StoreError, type Catalog } from '../types.ts'
+import { selectBuilds } from './builds.ts'
 import type { CatalogDb } from './db.ts'
 import { decode } from './rows.ts'
+import type { CatalogTables } from './tables.ts'
 
 /** Rows that are held in memory at once. */
 const PAGE_ROWS = 5000
 
+interface Found {
+  rows: number
+  readonly wrong: string[]
+}
+
 export function checkQueries(db: CatalogDb): Pick<Catalog, 'check'> {
   return {
     async check() {
-      const wrong: string[] = []
-      for (const step of [checkFile, checkLinks, checkDigests, checkBuilds, checkFailures, checkTools]) {
+      const found: Found = { rows: 0, wrong: [] }
+      for (const step of STEPS) {
         try {
-          wrong.push(...(await step(db)))
+          await step(db, found)
         } catch (err) {
-          // A file so broken that a whole step fails is a finding; a disk that cannot be read is not.
+          // A file so damaged that a whole step fails is a finding; a disk that cannot be read is not.
           if (!(err instanceof StoreError) || err.code !== 'CORRUPT') throw err
-          wrong.push(describeError(err))
+          found.wrong.push(describeError(err))
         }
       }
-      return wrong
+      return found
     },
   }
 }
 
-/** https://sqlite.org/pragma.html#pragma_integrity_check: every page and index. */
-async function checkFile(db: CatalogDb): Promise<string[]> {
+const STEPS: readonly ((db: CatalogDb, found: Found) => Promise<void>)[] = [
+  checkFile,
+  checkLinks,
+  (db, found) =>
+    checkRows(db, found, decode.digest, (q, afterId) =>
+      q.selectFrom('digests').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
+    ),
+  (db, found) =>
+    checkRows(db, found, decode.build, (q, afterId) =>
+      selectBuilds(q).where('builds.id', '>', afterId).orderBy('builds.id').limit(PAGE_ROWS).execute(),
+    ),
+  (db, found) =>
+    checkRows(db, found, decode.failure, (q, afterId) =>
+      q.selectFrom('failures').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
+    ),
+  (db, found) =>
+    checkRows(db, found, decode.tool, (q, afterId) =>
+      q.selectFrom('tools').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
+    ),
+]
+
+/** Every page and index of the file, https://sqlite.org/pragma.html#pragma_integrity_check. */
+async function checkFile(db: CatalogDb, found: Found): Promise<void> {
   const { rows } = await db.read('checking the file', (q) =>
     sql<{ integrity_check: string }>`pragma integrity_check`.execute(q),
   )
-  const found = rows.map((row) => row.integrity_check)
-  return found.filter((line) => line !== 'ok').map((line) => `catalog file: ${line}`)
+  const lines = rows.map((row) => row.integrity_check).filter((line) => line !== 'ok')
+  found.wrong.push(...lines.map((line) => `catalog file: ${line}`))
 }
 
-async function checkLinks(db: CatalogDb): Promise<string[]> {
+async function checkLinks(db: CatalogDb, found: Found): Promise<void> {
   const { rows } = await db.read('checking references', (q) =>
     sql<{ table: string; rowid: number; parent: string }>`pragma foreign_key_check`.execute(q),
   )
-  return rows.map(({ table, rowid, parent }) => `catalog: ${table} row ${rowid}: points at no ${parent} row`)
-}
-
-function checkDigests(db: CatalogDb): Promise<string[]> {
-  return checkRows(decode.digest, (afterId) =>
-    db.read('checking digests', (q) =>
-      q.selectFrom('digests').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
-    ),
-  )
-}
-
-function checkBuilds(db: CatalogDb): Promise<string[]> {
-  return checkRows(decode.build, (afterId) =>
-    db.read('checking builds', (q) =>
-      q
-        .selectFrom('builds')
-        .innerJoin('digests', 'digests.id', 'btf_id')
-        .selectAll('builds')
-        .select(['digest', 'size_bytes'])
-        .where('builds.id', '>', afterId)
-        .orderBy('builds.id')
-        .limit(PAGE_ROWS)
-        .execute(),
-    ),
-  )
-}
-
-function checkFailures(db: CatalogDb): Promise<string[]> {
-  return checkRows(decode.failure, (afterId) =>
-    db.read('checking failures', (q) =>
-      q.selectFrom('failures').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
-    ),
-  )
-}
-
-function checkTools(db: CatalogDb): Promise<string[]> {
-  return checkRows(decode.tool, (afterId) =>
-    db.read('checking tools', (q) =>
-      q.selectFrom('tools').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
-    ),
-  )
+  for (const { table, rowid, parent } of rows) {
+    found.wrong.push(`catalog: ${table} row ${rowid}: points at no row of ${parent}`)
+  }
 }
 
 /** Decodes every row of a table, page by page, and tells of each that is none of ours. */
 async function checkRows<Row extends { readonly id: number }>(
+  db: CatalogDb,
+  found: Found,
   decodeRow: (row: Row) => unknown,
-  page: (afterId: number) => Promise<readonly Row[]>,
-): Promise<string[]> {
-  const wrong: string[] = []
+  page: (q: Kysely<CatalogTables>, afterId: number) => Promise<readonly Row[]>,
+): Promise<void> {
   for (let afterId = 0; ;) {
-    const rows = await page(afterId)
+    const rows = await db.read('checking rows', (q) => page(q, afterId))
     for (const row of rows) {
       try {
         decodeRow(row)
       } catch (err) {
-        wrong.push(describeError(err))
+        found.wrong.push(describeError(err))
       }
     }
+    found.rows += rows.length
     const last = rows.at(-1)
-    if (last === undefined) return wrong
+    if (last === undefined) return
     afterId = last.id
   }
 }

@@ -23,5 +23,5 @@ export function openFile(path: string, options: { readonly readonly: boolean }):
 
 /** Kysely on an open database; destroying it closes the database. */
 export function connect(database: Database.Database): Kysely<unknown> {
-  return new Kysely({ dialect: new WritingSqliteDialect({ database }) })
+  return new Kysely({ dialect: new WritingSqliteDialect(database) })
 }

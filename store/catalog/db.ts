@@ -1,7 +1,7 @@
 import type { Kysely, Transaction } from 'kysely'
 import { migrations } from '../migrations/index.ts'
 import { migrate } from '../migrations/migrate.ts'
-import { fromSqlite, retryBusy } from '../sqlite-errors.ts'
+import { retryBusy, sqliteCodeOf } from '../sqlite-errors.ts'
 import { checkCatalogFile, createCatalogFile } from '../sqlite-file.ts'
 import { StoreError } from '../types.ts'
 import { openFile } from './connection.ts'
@@ -53,12 +53,24 @@ export async function openForReading(path: string): Promise<CatalogDb> {
 
 async function openWriter(path: string): Promise<Kysely<CatalogTables>> {
   const act = `opening ${path}`
-  const db = await retryBusy(act, async () => openFile(path, { readonly: false }))
+  const db = await retryBusy(act, async () => openForChange(path))
   try {
     await retryBusy(act, () => migrate(db, 'sqlite', migrations))
     return db
   } catch (err) {
     await db.destroy()
-    throw fromSqlite(act, err)
+    throw err
+  }
+}
+
+function openForChange(path: string): Kysely<unknown> {
+  try {
+    return openFile(path, { readonly: false })
+  } catch (err) {
+    if (sqliteCodeOf(err) !== 'SQLITE_CANTOPEN') throw err
+    // The file itself was read just before; what cannot be opened are the log's files beside it.
+    throw new StoreError('READ_ONLY', `the catalog ${path} is in a folder that takes no files`, {
+      cause: err,
+    })
   }
 }
