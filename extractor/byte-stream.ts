@@ -44,14 +44,14 @@ export class ByteStream {
   /** Reads `length` bytes for nobody. Throws ExtractError `MALFORMED` where the stream ends before. */
   async skip(length: number, what: string): Promise<void> {
     let left = length
-    while (left > 0) left -= (await this.#some(left, length, what)).byteLength
+    while (left > 0) left -= (await this.some(left, what, length)).byteLength
   }
 
   /** The next `length` bytes in pieces. Throws ExtractError `MALFORMED` where the stream ends before. */
   async *take(length: number, what: string): AsyncGenerator<Uint8Array, void, undefined> {
     let left = length
     while (left > 0) {
-      const piece = await this.#some(left, length, what)
+      const piece = await this.some(left, what, length)
       left -= piece.byteLength
       yield piece
     }
@@ -72,7 +72,8 @@ export class ByteStream {
     await this.#source.return?.()
   }
 
-  async #some(atMost: number, length: number, what: string): Promise<Uint8Array> {
+  /** The next bytes as they came, `atMost` of `length`. Throws ExtractError `MALFORMED` where the stream has ended. */
+  async some(atMost: number, what: string, length = atMost): Promise<Uint8Array> {
     const head = await this.peek(1)
     if (head.byteLength === 0) {
       throw new ExtractError(

@@ -85,7 +85,7 @@ function unpack(
       )
     }
     case 'zstd':
-      return filterThrough(ZSTD, ['-dcq', `-M${memory / (1 << 20)}`], source, name, signal)
+      return filterThrough(ZSTD, ['-dcq', `--memory=${memory / (1 << 20)}MB`], source, name, signal)
     case 'bzip2':
       return filterThrough(BZIP2, ['-dcq'], source, name, signal)
   }

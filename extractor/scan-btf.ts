@@ -15,7 +15,7 @@ const MAX_HEADER_BYTES = 256
 /** Headers that look right and do not hold, before an image counts as made to hurt; a real one has two or three. */
 const MAX_CANDIDATES = 64
 /** Smaller ones are of BPF programs inside the kernel: that they are no kernel's is not worth a word. */
-const REMARKABLE_BYTES = 256 * 1024
+const REMARKABLE_BYTES = 64 * 1024
 
 /** A BTF that has begun, and is collected as the stream brings it. */
 interface Candidate {

@@ -20,10 +20,18 @@ interface Surroundings {
   readonly inPackage: boolean
   /** Name of the package that it is in, where it was read. */
   readonly packageName: string | null
+  /** Unwrapped from an image: stripped, so that there is no DWARF, and section headers may point anywhere. */
+  readonly inImage: boolean
   readonly depth: number
 }
 
-const NOWHERE: Surroundings = { sizeBytes: null, inPackage: false, packageName: null, depth: 0 }
+const NOWHERE: Surroundings = {
+  sizeBytes: null,
+  inPackage: false,
+  packageName: null,
+  inImage: false,
+  depth: 0,
+}
 
 /**
  * Looks for a kernel's BTF in a file of any kind, through all that it is wrapped in, reading no further than it must.
@@ -48,20 +56,24 @@ export async function search(
       return job.forceDwarf ? null : await takeBtf(file)
     case 'elf':
       job.onKernel()
-      return await searchElf(file, job, where.sizeBytes)
+      return where.inImage ? await searchImage(file, job) : await searchElf(file, job, where.sizeBytes)
     case 'flat':
       job.onKernel()
-      return job.forceDwarf
-        ? null
-        : foundIn(file.name, await scanKernel(file, { release: job.release, btf: true }))
+      return job.forceDwarf ? null : await searchImage(file, job)
     case 'bzimage':
-    case 'zboot':
+    case 'zboot': {
       job.onKernel()
-      // Images are stripped: there is no DWARF in them.
-      return job.forceDwarf ? null : await within(unwrapImage(file, kind, job.signal), file.name, job, inner)
+      if (job.forceDwarf) return null
+      const kernel = unwrapImage(file, kind, job.signal)
+      return await within(kernel, file.name, job, { ...inner, inImage: true })
+    }
     default:
       return await within(unpacked(file, kind.codec, job, where), file.name, job, inner)
   }
+}
+
+async function searchImage(kernel: ByteStream, job: Job): Promise<Found | null> {
+  return foundIn(kernel.name, await scanKernel(kernel, { release: job.release, btf: true }))
 }
 
 /** Searches what is made of a file, and ends the making of it. */
