@@ -96,15 +96,11 @@ describe('a catalog file', () => {
 
   it('with a damaged page says so, when it is read and when it is checked', async () => {
     const path = await closedCatalog(200)
-    const { size } = await import('node:fs').then((fs) => fs.statSync(path))
-    for (let at = 4096; at < size; at += 4096) await flipByte(path, at)
-    const catalog = await open(path, { readOnly: true }).catch((err: unknown) => err)
-    if (catalog instanceof Error) {
-      expect(catalog).toMatchObject({ code: 'CORRUPT' })
-    } else {
-      await expect((catalog as Catalog).builds()).rejects.toMatchObject({ code: 'CORRUPT' })
-      expect((await (catalog as Catalog).check()).wrong).not.toEqual([])
-    }
+    const rowAt = (await readFile(path)).indexOf('Linux version 6.1.0-150')
+    await flipByte(path, Math.floor(rowAt / 4096) * 4096)
+    const catalog = await open(path, { readOnly: true })
+    await expect(catalog.builds()).rejects.toMatchObject({ code: 'CORRUPT' })
+    expect((await catalog.check()).wrong).not.toEqual([])
   })
 
   it('says that it is read only to who opened it so, and is not changed', async () => {
