@@ -64,9 +64,10 @@ export class Btf {
     return this.header.endian
   }
 
-  /** Where the record of an own id starts, in bytes from the first of the file. */
+  /** Where a record starts, in bytes from the first of the file that has it. Throws BtfError `MALFORMED`. */
   byteOffset(id: number): number {
-    return this.header.typesOffset + (this.#starts[id - this.firstId] ?? 0) * 4
+    const owner = this.#ownerOf(id)
+    return owner.header.typesOffset + owner.#startOf(id) * 4
   }
 
   kind(id: number): number {
@@ -87,8 +88,18 @@ export class Btf {
 
   /** Name of a type, empty for void and the anonymous. */
   name(id: number): string {
-    const offset = this.nameOffset(id)
-    return offset === 0 ? '' : this.strings.at(offset)
+    return this.nameAt(id, this.nameOffset(id))
+  }
+
+  /** The string at an offset that the record of `id` names. Throws BtfError `MALFORMED` with that id. */
+  nameAt(id: number, offset: number): string {
+    if (offset === 0) return ''
+    try {
+      return this.strings.at(offset)
+    } catch (err) {
+      if (err instanceof BtfError) throw malformedType(id, this.byteOffset(id), err.message)
+      throw err
+    }
   }
 
   /** The third word: a size in bytes or a type id, as the kind has it. */
@@ -96,22 +107,23 @@ export class Btf {
     return id === 0 ? 0 : this.word(id, 2)
   }
 
-  /** Word `index` of a record, counted from its name_off. `id` must be one of {@link Btf.has}, and not void. */
+  /**
+   * Word `index` of a record, counted from its name_off; it must be one that a record of that kind and vlen has.
+   * Throws BtfError `MALFORMED` for an id that has no record: one that is not there, or void.
+   */
   word(id: number, index: number): number {
-    if (id < this.firstId) {
-      if (this.base === null) throw noSuchType(id, this.idCount)
-      return this.base.word(id, index)
-    }
+    // Written out for the own ids: everything that reads a whole BTF comes through here.
     const start = this.#starts[id - this.firstId]
-    if (start === undefined || id >= this.idCount) throw noSuchType(id, this.idCount)
-    return this.#words[start + index] as number
+    if (start !== undefined && id < this.idCount) return this.#words[start + index] as number
+    const owner = this.#ownerOf(id)
+    return owner.#words[owner.#startOf(id) + index] as number
   }
 
-  /** Words of a record, trailing data included. */
+  /** Words of a record, trailing data included; 0 for void. Throws BtfError `MALFORMED` where there is none. */
   wordCount(id: number): number {
-    if (id < this.firstId) return this.base?.wordCount(id) ?? 0
-    const index = id - this.firstId
-    return (this.#starts[index + 1] as number) - (this.#starts[index] as number)
+    if (id === 0) return 0
+    const owner = this.#ownerOf(id)
+    return (owner.#starts[id - owner.firstId + 1] as number) - owner.#startOf(id)
   }
 
   has(id: number): boolean {
@@ -133,6 +145,18 @@ export class Btf {
     this.#names ??= new NameIndex(this)
     const own = this.#names.find(name)
     return this.base === null ? own : [...this.base.idsByEssentialName(name), ...own]
+  }
+
+  /** This BTF or the one below it that has the record. */
+  #ownerOf(id: number): Btf {
+    if (id === 0 || !this.has(id)) throw noSuchType(id, this.idCount)
+    let owner: Btf = this
+    while (id < owner.firstId && owner.base !== null) owner = owner.base
+    return owner
+  }
+
+  #startOf(id: number): number {
+    return this.#starts[id - this.firstId] as number
   }
 
   /** Own records as words of native byte order, for code that reads all of them. Not to be written to. */
@@ -186,7 +210,8 @@ function indexRecords(words: Uint32Array, sizes: RecordSizes, firstId: number, o
     throw new BtfError('LIMIT', `${count} types, ${limits.btf.maxTypes} are allowed`)
   }
   starts[count] = end
-  return starts.subarray(0, count + 1)
+  // The guess above is for the smallest records; a copy lets go of what it had too much.
+  return starts.slice(0, count + 1)
 }
 
 function unknownKind(id: number, byteOffset: number, kind: number): BtfError {
@@ -198,5 +223,5 @@ function unknownKind(id: number, byteOffset: number, kind: number): BtfError {
 }
 
 function noSuchType(id: number, idCount: number): BtfError {
-  return new BtfError('MALFORMED', `type id ${id}: expected less than ${idCount}`)
+  return new BtfError('MALFORMED', `type id ${id}: has no record, expected 1 to ${idCount - 1}`)
 }

@@ -67,9 +67,7 @@ export function toWords(bytes: Uint8Array, endian: Endian): Uint32Array {
   if (endian === hostEndian && bytes.byteOffset % 4 === 0) {
     return new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >>> 2)
   }
-  const copy = Buffer.from(bytes)
-  const aligned = new Uint8Array(copy.byteLength)
-  aligned.set(copy)
+  const aligned = new Uint8Array(bytes)
   if (endian !== hostEndian) Buffer.from(aligned.buffer).swap32()
   return new Uint32Array(aligned.buffer)
 }

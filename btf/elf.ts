@@ -2,6 +2,7 @@
  * Just enough ELF to find sections, notes and program headers, without reading a 600 MB vmlinux into memory.
  * Source: System V gABI, chapters 4 and 5; elf(5).
  */
+import { limits } from '../core/limits.ts'
 import { ByteReader, type Endian } from './bytes.ts'
 import { BtfError } from './errors.ts'
 
@@ -46,13 +47,12 @@ export const SHT_NOBITS = 8
 export const SHT_NOTE = 7
 export const SHT_REL = 9
 export const SHT_SYMTAB = 2
+const SHT_STRTAB = 3
 export const PT_LOAD = 1
 export const PT_NOTE = 4
 
 const SHN_XINDEX = 0xffff
 const PN_XNUM = 0xffff
-/** Kernels built with -ffunction-sections have some 100,000 before linking; none has more when linked. */
-const MAX_HEADERS = 1_000_000
 
 export function isElf(head: Uint8Array): boolean {
   return head[0] === 0x7f && head[1] === 0x45 && head[2] === 0x4c && head[3] === 0x46
@@ -95,12 +95,22 @@ export function readElf(readAt: ReadAt, sizeBytes: number): Elf {
     what: string,
     offset: number,
     entryBytes: number,
-    least: number,
+    expected: number,
     count: number,
   ): ByteReader => {
-    if (entryBytes < least)
-      throw new BtfError('MALFORMED', `ELF header: ${what} entries of ${entryBytes} bytes`)
-    if (count > MAX_HEADERS || offset + count * entryBytes > sizeBytes) {
+    if (entryBytes !== expected) {
+      throw new BtfError(
+        'MALFORMED',
+        `ELF header: ${what} headers of ${entryBytes} bytes, expected ${expected}`,
+      )
+    }
+    if (count > limits.elf.maxHeaders) {
+      throw new BtfError(
+        'LIMIT',
+        `ELF header: ${count} ${what} headers, ${limits.elf.maxHeaders} are allowed`,
+      )
+    }
+    if (offset + count * entryBytes > sizeBytes) {
       throw new BtfError(
         'MALFORMED',
         `ELF header: ${count} ${what} headers at byte ${offset} do not fit into ${sizeBytes} bytes`,
@@ -136,16 +146,17 @@ export function readElf(readAt: ReadAt, sizeBytes: number): Elf {
         }
   }
 
-  const leastSection = wide ? 64 : 40
+  const sectionHeaderBytes = wide ? 64 : 40
   // gABI: counts that do not fit 16 bits are in the first section header.
-  const first = shoff === 0 ? null : rawSection(readTable('section', shoff, shentsize, leastSection, 1), 0)
+  const first =
+    shoff === 0 ? null : rawSection(readTable('section', shoff, shentsize, sectionHeaderBytes, 1), 0)
   const sectionCount = shoff === 0 ? 0 : shnum === 0 && first !== null ? first.size : shnum
   const nameIndex = shstrndx === SHN_XINDEX && first !== null ? first.link : shstrndx
   const segmentCount = phnum === PN_XNUM && first !== null ? first.info : phnum
 
   const raw: RawSection[] = []
   if (sectionCount > 0) {
-    const table = readTable('section', shoff, shentsize, leastSection, sectionCount)
+    const table = readTable('section', shoff, shentsize, sectionHeaderBytes, sectionCount)
     for (let i = 0; i < sectionCount; i++) raw.push(rawSection(table, i))
   }
   for (const [i, section] of raw.entries()) {
@@ -158,8 +169,13 @@ export function readElf(readAt: ReadAt, sizeBytes: number): Elf {
     }
   }
   const nameSection = raw[nameIndex]
-  const names =
-    nameSection === undefined ? Buffer.alloc(0) : Buffer.from(readAt(nameSection.offset, nameSection.size))
+  // A name table of another type may claim bytes that the file does not have; sections are nameless then.
+  const named = nameSection?.type === SHT_STRTAB
+  const namesBytes = named ? nameSection.size : 0
+  if (namesBytes > limits.elf.maxHeaders * limits.elf.maxNameBytes) {
+    throw new BtfError('LIMIT', `ELF section ${nameIndex}: ${namesBytes} bytes of section names`)
+  }
+  const names = named ? Buffer.from(readAt(nameSection.offset, namesBytes)) : Buffer.alloc(0)
 
   const segments: ElfSegment[] = []
   if (phoff !== 0 && segmentCount > 0) {
@@ -268,6 +284,8 @@ function align4(n: number): number {
 
 function cString(bytes: Buffer, offset: number): string {
   if (offset >= bytes.byteLength) return ''
-  const end = bytes.indexOf(0, offset)
-  return bytes.toString('latin1', offset, end < 0 ? bytes.byteLength : end)
+  // A table without NULs would otherwise be read to its end once for each section.
+  const longest = bytes.subarray(offset, offset + limits.elf.maxNameBytes)
+  const end = longest.indexOf(0)
+  return longest.toString('latin1', 0, end < 0 ? longest.byteLength : end)
 }

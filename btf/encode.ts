@@ -1,8 +1,8 @@
 import { type Endian, fromWords } from './bytes.ts'
 import { BtfError } from './errors.ts'
-import { StringBuilder } from './strings.ts'
+import { StringBuilder } from './string-builder.ts'
 import type { BtfType } from './types.ts'
-import { Kind, makeInfo, RECORD_WORDS } from './wire.ts'
+import { Kind, kindName, makeInfo, MAX_VLEN, RECORD_WORDS } from './wire.ts'
 
 const HEADER_BYTES = 24
 
@@ -58,7 +58,7 @@ export class BtfWriter {
 
 /**
  * Encodes types as a BTF of their own: the first gets id 1 whatever its `id` says, so `types[i]` must be what others
- * mean by id i + 1. The inverse of `Btf.type`. Throws BtfError `MALFORMED` for values that do not fit.
+ * mean by id i + 1. The inverse of `Btf.type`. Throws what {@link encodeType} throws.
  */
 export function encodeBtf(types: readonly BtfType[], endian: Endian = 'little'): Uint8Array {
   const writer = new BtfWriter()
@@ -66,87 +66,116 @@ export function encodeBtf(types: readonly BtfType[], endian: Endian = 'little'):
   return writer.finish(endian)
 }
 
-/** Adds one type to a writer and gives its id. Throws BtfError `MALFORMED` for values that do not fit. */
+/**
+ * Adds one type to a writer and gives its id. Throws BtfError `MALFORMED` for values that do not fit their field, and
+ * `UNSUPPORTED` for kinds that only a layout section describes.
+ */
 export function encodeType(writer: BtfWriter, type: BtfType): number {
   const name = writer.string(type.name)
+  const fits = (what: string, value: number, least: number, most: number): number => {
+    if (Number.isInteger(value) && value >= least && value <= most) return value
+    const subject = `${type.kind} ${type.name === '' ? '(anonymous)' : type.name}`
+    throw new BtfError('MALFORMED', `${subject}: ${what} ${value}, expected ${least} to ${most}`)
+  }
+  const u32 = (what: string, value: number): number => fits(what, value, 0, 0xffffffff)
+  const typeId = (value: number): number => u32('type id', value)
   const add = (
     kind: number,
     sizeOrType: number,
     words: readonly number[] = [],
     vlen = 0,
     flag = false,
-  ): number => writer.add(name, makeInfo(kind, vlen, flag), sizeOrType, words)
+  ): number => {
+    const info = makeInfo(kind, fits('vlen', vlen, 0, MAX_VLEN), flag)
+    return writer.add(name, info, u32('size or type id', sizeOrType), words)
+  }
+  const reference = (kind: number, to: number): number => add(kind, typeId(to))
   switch (type.kind) {
     case 'void':
       throw new BtfError('MALFORMED', 'void is id 0 of every BTF and has no record')
-    case 'int':
-      return add(Kind.INT, type.sizeBytes, [(type.encoding << 24) | (type.offsetBits << 16) | type.bits])
+    case 'int': {
+      const encoding = fits('encoding', type.encoding, 0, 0x0f)
+      const offset = fits('bit offset', type.offsetBits, 0, 0xff)
+      return add(Kind.INT, type.sizeBytes, [
+        (encoding << 24) | (offset << 16) | fits('bits', type.bits, 0, 0xff),
+      ])
+    }
     case 'ptr':
-      return add(Kind.PTR, type.typeId)
+      return reference(Kind.PTR, type.typeId)
     case 'volatile':
-      return add(Kind.VOLATILE, type.typeId)
+      return reference(Kind.VOLATILE, type.typeId)
     case 'const':
-      return add(Kind.CONST, type.typeId)
+      return reference(Kind.CONST, type.typeId)
     case 'restrict':
-      return add(Kind.RESTRICT, type.typeId)
+      return reference(Kind.RESTRICT, type.typeId)
     case 'typedef':
-      return add(Kind.TYPEDEF, type.typeId)
+      return reference(Kind.TYPEDEF, type.typeId)
     case 'type_tag':
       return add(Kind.TYPE_TAG, type.typeId, [], 0, type.isAttribute)
     case 'array':
-      return add(Kind.ARRAY, 0, [type.typeId, type.indexTypeId, type.length])
+      return add(Kind.ARRAY, 0, [typeId(type.typeId), typeId(type.indexTypeId), u32('length', type.length)])
     case 'struct':
     case 'union': {
+      const mostBits = type.hasBitfieldSizes ? 0xff : 0
+      const mostOffset = type.hasBitfieldSizes ? 0xffffff : 0xffffffff
       const words = type.members.flatMap((member) => {
-        if (type.hasBitfieldSizes ? member.offsetBits > 0xffffff : member.bitfieldBits !== 0) {
-          throw new BtfError(
-            'MALFORMED',
-            `member ${member.name}: ${member.bitfieldBits} bits at ${member.offsetBits} do not fit the encoding`,
-          )
-        }
-        return [
-          writer.string(member.name),
-          member.typeId,
-          ((member.bitfieldBits << 24) | member.offsetBits) >>> 0,
-        ]
+        const bits = fits(`bits of member ${member.name}`, member.bitfieldBits, 0, mostBits)
+        const offset = fits(`bit offset of member ${member.name}`, member.offsetBits, 0, mostOffset)
+        return [writer.string(member.name), typeId(member.typeId), ((bits << 24) | offset) >>> 0]
       })
       const kind = type.kind === 'struct' ? Kind.STRUCT : Kind.UNION
       return add(kind, type.sizeBytes, words, type.members.length, type.hasBitfieldSizes)
     }
     case 'enum': {
-      const words = type.values.flatMap((v) => [writer.string(v.name), Number(BigInt.asUintN(32, v.value))])
+      const [least, most] = type.isSigned ? [-0x80000000, 0x7fffffff] : [0, 0xffffffff]
+      const words = type.values.flatMap((v) => [
+        writer.string(v.name),
+        fits(`value ${v.name}`, Number(v.value), least, most) >>> 0,
+      ])
       return add(Kind.ENUM, type.sizeBytes, words, type.values.length, type.isSigned)
     }
     case 'enum64': {
-      const words = type.values.flatMap((v) => [
-        writer.string(v.name),
-        Number(BigInt.asUintN(32, v.value)),
-        Number(BigInt.asUintN(32, v.value >> 32n)),
-      ])
+      const words = type.values.flatMap((v) => {
+        const wrapped = type.isSigned ? BigInt.asIntN(64, v.value) : BigInt.asUintN(64, v.value)
+        if (wrapped !== v.value) {
+          throw new BtfError('MALFORMED', `enum64 ${type.name}: value ${v.name} ${v.value} has no 64 bits`)
+        }
+        return [
+          writer.string(v.name),
+          Number(BigInt.asUintN(32, v.value)),
+          Number(BigInt.asUintN(32, v.value >> 32n)),
+        ]
+      })
       return add(Kind.ENUM64, type.sizeBytes, words, type.values.length, type.isSigned)
     }
     case 'fwd':
       return add(Kind.FWD, 0, [], 0, type.isUnion)
     case 'func':
-      return add(Kind.FUNC, type.typeId, [], type.linkage)
+      return add(Kind.FUNC, typeId(type.typeId), [], type.linkage)
     case 'func_proto': {
-      const words = type.params.flatMap((param) => [writer.string(param.name), param.typeId])
-      return add(Kind.FUNC_PROTO, type.typeId, words, type.params.length)
+      const words = type.params.flatMap((param) => [writer.string(param.name), typeId(param.typeId)])
+      return add(Kind.FUNC_PROTO, typeId(type.typeId), words, type.params.length)
     }
     case 'var':
-      return add(Kind.VAR, type.typeId, [type.linkage])
+      return add(Kind.VAR, typeId(type.typeId), [u32('linkage', type.linkage)])
     case 'datasec': {
-      const words = type.vars.flatMap((v) => [v.typeId, v.offset, v.sizeBytes])
+      const words = type.vars.flatMap((v) => [
+        typeId(v.typeId),
+        u32('offset', v.offset),
+        u32('size', v.sizeBytes),
+      ])
       return add(Kind.DATASEC, type.sizeBytes, words, type.vars.length)
     }
     case 'float':
       return add(Kind.FLOAT, type.sizeBytes)
-    case 'decl_tag':
-      return add(Kind.DECL_TAG, type.typeId, [type.componentIndex >>> 0], 0, type.isAttribute)
+    case 'decl_tag': {
+      const component = fits('component index', type.componentIndex, -0x80000000, 0x7fffffff)
+      return add(Kind.DECL_TAG, typeId(type.typeId), [component >>> 0], 0, type.isAttribute)
+    }
     case 'unknown':
       throw new BtfError(
         'UNSUPPORTED',
-        `kind ${type.kindNumber} (${type.name || 'anonymous'}): cannot be written`,
+        `${kindName(type.kindNumber)} ${type.name}: cannot be written without a layout section`,
       )
   }
 }

@@ -24,6 +24,7 @@ export {
 } from './elf.ts'
 export { BtfWriter, encodeBtf, encodeType } from './encode.ts'
 export { BtfError, type BtfErrorCode } from './errors.ts'
+export { formatHeader, formatType } from './format-c.ts'
 export { type BtfExt, type CoreRelo, type FuncInfo, parseBtfExt } from './ext-info.ts'
 export { layoutDigest } from './layout-digest.ts'
 export { findMember, type FoundMember, isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'

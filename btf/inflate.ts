@@ -1,5 +1,4 @@
 import type { Btf } from './btf.ts'
-import { malformedType } from './errors.ts'
 import type { BtfType } from './types.ts'
 import { infoKindFlag, Kind } from './wire.ts'
 
@@ -9,7 +8,7 @@ type Inflater = (btf: Btf, id: number, common: { id: number; name: string }) => 
 export function inflate(btf: Btf, id: number): BtfType {
   if (id === 0) return { kind: 'void', id: 0, name: '' }
   const inflater = INFLATERS[btf.kind(id)] ?? inflateUnknown
-  return inflater(btf, id, { id, name: nameAt(btf, id, btf.nameOffset(id)) })
+  return inflater(btf, id, { id, name: btf.name(id) })
 }
 
 const INFLATERS: Readonly<Record<number, Inflater>> = {
@@ -52,7 +51,7 @@ const INFLATERS: Readonly<Record<number, Inflater>> = {
       sizeBytes: btf.sizeOrType(id),
       isSigned,
       values: elements(btf, id, 3, 2, (at) => ({
-        name: nameAt(btf, id, btf.word(id, at)),
+        name: btf.nameAt(id, btf.word(id, at)),
         // Before Linux 6.0 nobody set the flag: negative values of such kernels read as large ones, as in libbpf.
         value: BigInt(isSigned ? btf.word(id, at + 1) | 0 : btf.word(id, at + 1)),
       })),
@@ -67,7 +66,7 @@ const INFLATERS: Readonly<Record<number, Inflater>> = {
       isSigned,
       values: elements(btf, id, 3, 3, (at) => {
         const value = (BigInt(btf.word(id, at + 2)) << 32n) | BigInt(btf.word(id, at + 1))
-        return { name: nameAt(btf, id, btf.word(id, at)), value: isSigned ? BigInt.asIntN(64, value) : value }
+        return { name: btf.nameAt(id, btf.word(id, at)), value: isSigned ? BigInt.asIntN(64, value) : value }
       }),
     }
   },
@@ -83,7 +82,7 @@ const INFLATERS: Readonly<Record<number, Inflater>> = {
     kind: 'func_proto',
     typeId: btf.sizeOrType(id),
     params: elements(btf, id, 3, 2, (at) => ({
-      name: nameAt(btf, id, btf.word(id, at)),
+      name: btf.nameAt(id, btf.word(id, at)),
       typeId: btf.word(id, at + 1),
     })),
   }),
@@ -128,7 +127,7 @@ function composite(kind: 'struct' | 'union'): Inflater {
       members: elements(btf, id, 3, 3, (at) => {
         const offset = btf.word(id, at + 2)
         return {
-          name: nameAt(btf, id, btf.word(id, at)),
+          name: btf.nameAt(id, btf.word(id, at)),
           typeId: btf.word(id, at + 1),
           offsetBits: hasBitfieldSizes ? offset & 0xffffff : offset,
           bitfieldBits: hasBitfieldSizes ? offset >>> 24 : 0,
@@ -157,12 +156,4 @@ function elements<T>(btf: Btf, id: number, first: number, step: number, make: (a
   const made: T[] = []
   for (let i = 0; i < count; i++) made.push(make(first + i * step))
   return made
-}
-
-function nameAt(btf: Btf, id: number, offset: number): string {
-  if (offset === 0) return ''
-  if (offset >= btf.strings.end) {
-    throw malformedType(id, btf.byteOffset(id), `name at ${offset}, the strings end at ${btf.strings.end}`)
-  }
-  return btf.strings.at(offset)
 }

@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { malformedType } from './errors.ts'
+import { nameEquals } from './name-equals.ts'
 import { Kind } from './wire.ts'
 
 /** True for what a type can be wrapped in without being another one: const, volatile, restrict, type_tag. */
@@ -48,6 +49,9 @@ export function sizeOf(btf: Btf, id: number, pointerBytes = 8): number | null {
         break
       case Kind.ARRAY:
         factor *= btf.word(at, 5)
+        if (factor > Number.MAX_SAFE_INTEGER) {
+          throw malformedType(id, btf.byteOffset(id), 'array of more elements than any memory has')
+        }
         at = btf.word(at, 3)
         break
       default:
@@ -66,11 +70,28 @@ export interface FoundMember {
   readonly bitfieldBits: number
 }
 
-/** The first member of that name, anonymous members searched in depth; null where there is none. */
-export function findMember(btf: Btf, id: number, name: string, depth = 0): FoundMember | null {
+/**
+ * The first member of that name, anonymous members searched in depth; null where there is none. Throws BtfError
+ * `MALFORMED` for ids that are not there and types that nest too deep.
+ */
+export function findMember(btf: Btf, id: number, name: string): FoundMember | null {
+  return searchMembers(btf, id, name, 0, new Set())
+}
+
+/** `barren` are types that were searched in vain: one that hostile nesting reaches a million times is read once. */
+function searchMembers(
+  btf: Btf,
+  id: number,
+  name: string,
+  depth: number,
+  barren: Set<number>,
+): FoundMember | null {
   const at = skipModifiersAndTypedefs(btf, id)
   const kind = btf.kind(at)
-  if ((kind !== Kind.STRUCT && kind !== Kind.UNION) || depth > limits.btf.maxDepth) return null
+  if ((kind !== Kind.STRUCT && kind !== Kind.UNION) || barren.has(at)) return null
+  if (depth > limits.btf.maxDepth) {
+    throw malformedType(at, btf.byteOffset(at), `nested deeper than ${limits.btf.maxDepth}`)
+  }
   const flag = btf.kindFlag(at)
   for (let i = 0; i < btf.vlen(at); i++) {
     const nameOffset = btf.word(at, 3 + i * 3)
@@ -78,11 +99,12 @@ export function findMember(btf: Btf, id: number, name: string, depth = 0): Found
     const raw = btf.word(at, 5 + i * 3)
     const offsetBits = flag ? raw & 0xffffff : raw
     if (nameOffset === 0) {
-      const found = findMember(btf, typeId, name, depth + 1)
+      const found = searchMembers(btf, typeId, name, depth + 1, barren)
       if (found !== null) return { ...found, offsetBits: offsetBits + found.offsetBits }
-    } else if (btf.strings.at(nameOffset) === name) {
+    } else if (nameEquals(btf.strings, nameOffset, name)) {
       return { typeId, offsetBits, bitfieldBits: flag ? raw >>> 24 : 0 }
     }
   }
+  barren.add(at)
   return null
 }

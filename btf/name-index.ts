@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { Kind } from './wire.ts'
 
@@ -14,30 +15,15 @@ const NOT_INDEXED: ReadonlySet<number> = new Set([
 const UNDERSCORE = 0x5f
 
 /**
- * Length of a name without its flavor: up to the last `___` that has something other than `_` on both sides.
- * Follows bpf_core_essential_name_len of libbpf (relo_core.c).
+ * A name without its flavor: `task_struct___old` is `task_struct`. The flavor begins at the last `___` that has
+ * something other than `_` on both sides; follows bpf_core_essential_name_len of libbpf (relo_core.c).
  */
-export function essentialNameLength(name: Uint8Array, start: number, length: number): number {
-  for (let i = length - 5; i >= 0; i--) {
-    const at = start + i
-    if (
-      name[at] !== UNDERSCORE &&
-      name[at + 1] === UNDERSCORE &&
-      name[at + 2] === UNDERSCORE &&
-      name[at + 3] === UNDERSCORE &&
-      name[at + 4] !== UNDERSCORE
-    ) {
-      return i + 1
-    }
-  }
-  return length
-}
-
-/** A name without its flavor: `task_struct___old` is `task_struct`. */
 export function essentialName(name: string): string {
-  return name.includes('___')
-    ? name.slice(0, essentialNameLength(Buffer.from(name, 'latin1'), 0, name.length))
-    : name
+  for (let at = name.lastIndexOf('___'); at > 0; at = name.lastIndexOf('___', at - 1)) {
+    const after = name[at + 3]
+    if (name[at - 1] !== '_' && after !== undefined && after !== '_') return name.slice(0, at)
+  }
+  return name
 }
 
 /**
@@ -67,13 +53,12 @@ export class NameIndex {
       const nameOffset = words[start] as number
       const kind = ((words[start + 1] as number) >>> 24) & 0x7f
       if (nameOffset === 0 || NOT_INDEXED.has(kind) || kind > Kind.ENUM64) continue
-      // A name in the base's strings (split BTF) or behind the end is left to whoever validates.
-      const table = nameOffset < text.start ? text.base : text
+      // A name behind the end is left to whoever validates.
+      const table = nameOffset >= text.start ? text : text.tableOf(nameOffset)
       if (table === null || nameOffset >= table.end) continue
-      const from = nameOffset - table.start
-      const end = table.bytes.indexOf(0, from)
-      const length = essentialNameLength(table.bytes, from, end - from)
-      const bucket = hashBytes(table.bytes, from, length) & this.#mask
+      const hash = hashEssential(table.bytes, nameOffset - table.start)
+      if (hash === null) continue
+      const bucket = hash & this.#mask
       this.#next[i] = this.#heads[bucket] as number
       this.#heads[bucket] = i + 1
     }
@@ -81,9 +66,8 @@ export class NameIndex {
 
   /** Own ids whose essential name is `name`, ascending. */
   find(name: string): number[] {
-    const bytes = Buffer.from(name, 'latin1')
     const found: number[] = []
-    let at = this.#heads[hashBytes(bytes, 0, bytes.length) & this.#mask] as number
+    let at = this.#heads[hashName(name) & this.#mask] as number
     for (; at !== 0; at = this.#next[at - 1] as number) {
       const id = this.#btf.firstId + at - 1
       if (essentialName(this.#btf.name(id)) === name) found.push(id)
@@ -92,9 +76,47 @@ export class NameIndex {
   }
 }
 
-/** FNV-1a, 32 bits. */
-function hashBytes(bytes: Uint8Array, start: number, length: number): number {
-  let hash = 0x811c9dc5
-  for (let i = start; i < start + length; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193)
+/**
+ * FNV-1a, 32 bits, over the essential part of the NUL-terminated name at `start`. One pass: the hash as it was at the
+ * last flavor's separator is what counts. Null for names longer than any.
+ */
+function hashEssential(bytes: Uint8Array, start: number): number | null {
+  const limit = start + limits.btf.maxNameBytes
+  let hash = FNV_BASIS
+  let essential = -1
+  let at = start
+  for (; bytes[at] !== 0; at++) {
+    if (at === limit) return null
+    if (at > start && isFlavorSeparator(bytes, at)) essential = hash
+    hash = fnvStep(hash, bytes[at] as number)
+  }
+  return finishHash(essential === -1 ? hash : essential)
+}
+
+/** A `___` at `at`, with something other than `_` on both sides. */
+function isFlavorSeparator(bytes: Uint8Array, at: number): boolean {
+  return (
+    bytes[at] === UNDERSCORE &&
+    bytes[at - 1] !== UNDERSCORE &&
+    bytes[at + 1] === UNDERSCORE &&
+    bytes[at + 2] === UNDERSCORE &&
+    bytes[at + 3] !== UNDERSCORE &&
+    bytes[at + 3] !== 0
+  )
+}
+
+function hashName(name: string): number {
+  let hash = FNV_BASIS
+  for (let i = 0; i < name.length; i++) hash = fnvStep(hash, name.charCodeAt(i))
+  return finishHash(hash)
+}
+
+const FNV_BASIS = 0x811c9dc5
+
+function fnvStep(hash: number, byte: number): number {
+  return Math.imul(hash ^ byte, 0x01000193) >>> 0
+}
+
+function finishHash(hash: number): number {
   return (hash ^ (hash >>> 15)) >>> 0
 }

@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts'
 import { BtfError } from './errors.ts'
 
 /**
@@ -16,14 +17,19 @@ export class StringTable {
     this.base = base
     this.start = base === null ? 0 : base.end
     const size = bytes.byteLength
-    if (base === null && size === 0)
-      throw new BtfError('MALFORMED', 'string section: empty, expected at least a NUL')
-    if (size > 0 && bytes[size - 1] !== 0)
-      throw new BtfError('MALFORMED', 'string section: does not end with a NUL')
+    if (base === null && size === 0) {
+      throw new BtfError(
+        'MALFORMED',
+        'string section: empty, expected at least a NUL (split BTF may have none: give its base)',
+      )
+    }
+    if (size > 0 && bytes[size - 1] !== 0) {
+      throw new BtfError('MALFORMED', `string section: byte ${size - 1}, the last, is no NUL`)
+    }
     if (base === null && bytes[0] !== 0) {
       throw new BtfError(
         'NEEDS_BASE',
-        'string section: does not start with a NUL, as that of a split BTF; give its base',
+        'string section: starts with no NUL, as that of split BTF: give its base',
       )
     }
   }
@@ -33,36 +39,38 @@ export class StringTable {
     return this.start + this.bytes.byteLength
   }
 
-  /** The string at an offset. Throws BtfError `MALFORMED` where there is none. */
+  /** The string at an offset. Throws BtfError `MALFORMED` where there is none, or one longer than any name. */
   at(offset: number): string {
-    if (offset < this.start && this.base !== null) return this.base.at(offset)
-    const from = offset - this.start
-    if (from < 0 || from >= this.bytes.byteLength) {
+    const table = this.tableOf(offset)
+    if (table === null) {
       throw new BtfError('MALFORMED', `string offset ${offset}: the section ends at ${this.end}`)
     }
-    return this.bytes.toString('latin1', from, this.bytes.indexOf(0, from))
-  }
-}
-
-/** Collects strings, each once, in the order of their first use. Offset 0 is the empty string. */
-export class StringBuilder {
-  readonly #offsets = new Map<string, number>([['', 0]])
-  readonly #parts: string[] = ['']
-  #sizeBytes = 1
-
-  /** The offset of a string, which is added where it is new. */
-  add(text: string): number {
-    const known = this.#offsets.get(text)
-    if (known !== undefined) return known
-    const offset = this.#sizeBytes
-    this.#offsets.set(text, offset)
-    this.#parts.push(text)
-    this.#sizeBytes += text.length + 1
-    return offset
+    const from = offset - table.start
+    const to = table.bytes.indexOf(0, from)
+    if (to - from > limits.btf.maxNameBytes) {
+      throw new BtfError(
+        'MALFORMED',
+        `string offset ${offset}: ${to - from} bytes to the next NUL, expected ${limits.btf.maxNameBytes} or fewer`,
+      )
+    }
+    return table.bytes.toString('latin1', from, to)
   }
 
-  /** The section's bytes. */
-  finish(): Uint8Array {
-    return Buffer.from(`${this.#parts.join('\0')}\0`, 'latin1')
+  /** The table that has an offset: this one or one below it; null where none has. */
+  tableOf(offset: number): StringTable | null {
+    if (!(offset >= 0 && offset < this.end)) return null
+    if (offset >= this.start) return this
+    return this.base?.tableOf(offset) ?? null
+  }
+
+  /** Bytes of the longest string, from one NUL to the next; of this table alone. */
+  longestBytes(): number {
+    let longest = 0
+    for (let from = 0; from < this.bytes.byteLength;) {
+      const to = this.bytes.indexOf(0, from)
+      longest = Math.max(longest, to - from)
+      from = to + 1
+    }
+    return longest
   }
 }

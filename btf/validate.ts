@@ -1,4 +1,6 @@
+import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
+import { checkCycles } from './cycles.ts'
 import { type BtfError, malformedType } from './errors.ts'
 import { infoKind, infoKindFlag, infoVlen, Kind, kindName } from './wire.ts'
 
@@ -22,6 +24,7 @@ interface RecordView {
  */
 export function validateBtf(btf: Btf): void {
   const { words, starts } = btf
+  if (btf.strings.longestBytes() > limits.btf.maxNameBytes) checkNameLengths(btf)
   for (let index = 0; index < starts.length - 1; index++) {
     const start = starts[index] as number
     const info = words[start + 1] as number
@@ -36,6 +39,7 @@ export function validateBtf(btf: Btf): void {
       nameOffset: words[start] as number,
     }
     checkName(view, view.nameOffset)
+    checkUnused(view, infoKind(info))
     CHECKS[infoKind(info)]?.(view)
   }
   checkCycles(btf)
@@ -44,6 +48,7 @@ export function validateBtf(btf: Btf): void {
 const CHECKS: Readonly<Record<number, (view: RecordView) => void>> = {
   [Kind.INT]: (v) => {
     const data = v.words[v.start + 3] as number
+    if ((data & ~0x0fff00ff) !== 0) throw fail(v, `has unknown bits in 0x${data.toString(16)}`)
     const bits = data & 0xff
     const offset = (data >>> 16) & 0xff
     // No name is needed: the first BTFs that pahole made have nameless ints, and the kernel takes them.
@@ -126,6 +131,49 @@ const TAGGABLE: Allowed = (kind) =>
   kind === Kind.VAR ||
   kind === Kind.TYPEDEF
 
+const KINDS_WITH_VLEN = kindSet(
+  Kind.STRUCT,
+  Kind.UNION,
+  Kind.ENUM,
+  Kind.ENUM64,
+  Kind.FUNC,
+  Kind.FUNC_PROTO,
+  Kind.DATASEC,
+)
+const KINDS_WITH_FLAG = kindSet(
+  Kind.STRUCT,
+  Kind.UNION,
+  Kind.ENUM,
+  Kind.ENUM64,
+  Kind.FWD,
+  Kind.DECL_TAG,
+  Kind.TYPE_TAG,
+)
+const KINDS_WITHOUT_NAME = kindSet(
+  Kind.PTR,
+  Kind.ARRAY,
+  Kind.VOLATILE,
+  Kind.CONST,
+  Kind.RESTRICT,
+  Kind.FUNC_PROTO,
+)
+const KINDS_WITHOUT_SIZE_OR_TYPE = kindSet(Kind.ARRAY, Kind.FWD)
+
+function kindSet(...kinds: readonly number[]): ReadonlySet<number> {
+  return new Set(kinds)
+}
+
+/** Fields that mean nothing for a kind are zero: what `Btf.type` tells is then all that the record says. */
+function checkUnused(v: RecordView, kind: number): void {
+  if (kind > Kind.ENUM64) return
+  if (v.vlen !== 0 && !KINDS_WITH_VLEN.has(kind)) throw fail(v, `has vlen ${v.vlen}, expected 0`)
+  if (v.kindFlag && !KINDS_WITH_FLAG.has(kind)) throw fail(v, 'has kind_flag, which means nothing there')
+  if (v.nameOffset !== 0 && KINDS_WITHOUT_NAME.has(kind)) throw fail(v, 'has a name, expected none')
+  if (v.sizeOrType !== 0 && KINDS_WITHOUT_SIZE_OR_TYPE.has(kind)) {
+    throw fail(v, `has ${v.sizeOrType} as size or type, expected 0`)
+  }
+}
+
 function checkMembers(v: RecordView): void {
   for (let i = 0; i < v.vlen; i++) {
     const at = v.start + 3 + i * 3
@@ -159,6 +207,11 @@ function checkRef(v: RecordView, id: number, role: string, allowed: Allowed = AN
   if (!allowed(kind)) throw fail(v, `${role} type ${id}, which is a ${kindName(kind)}`)
 }
 
+/** For a string section with overlong strings: no name is one of them, source lines in BPF objects may be. */
+function checkNameLengths(btf: Btf): void {
+  for (let id = btf.firstId; id < btf.idCount; id++) btf.type(id)
+}
+
 function checkName(v: RecordView, offset: number): void {
   if (offset >= v.btf.strings.end) throw fail(v, `name at ${offset}, the strings end at ${v.btf.strings.end}`)
 }
@@ -177,53 +230,4 @@ function taggedCount(btf: Btf, id: number): number {
 
 function fail(v: RecordView, problem: string): BtfError {
   return malformedType(v.id, v.btf.byteOffset(v.id), `${kindName(v.btf.kind(v.id))} ${problem}`)
-}
-
-/**
- * Follows "is made of" edges (not pointers) depth-first with an explicit stack: a back edge means a type of endless
- * size or a typedef of itself. Pointers and prototypes end a path: what they reach may well lead back.
- */
-function checkCycles(btf: Btf): void {
-  const { words, starts, firstId } = btf
-  const count = starts.length - 1
-  const state = new Uint8Array(count) // 0 unseen, 1 on the path, 2 done
-  const stack: number[] = []
-  for (let root = 0; root < count; root++) {
-    if (state[root] !== 0) continue
-    stack.push(root)
-    while (stack.length > 0) {
-      const index = stack[stack.length - 1] as number
-      if (state[index] === 0) {
-        state[index] = 1
-        forEachPart(words, starts[index] as number, (id) => {
-          const next = id - firstId
-          if (next < 0) return
-          if (state[next] === 1) {
-            throw malformedType(id, btf.byteOffset(id), `${kindName(btf.kind(id))} contains itself`)
-          }
-          if (state[next] === 0) stack.push(next)
-        })
-      } else {
-        stack.pop()
-        state[index] = 2
-      }
-    }
-  }
-}
-
-function forEachPart(words: Uint32Array, start: number, visit: (id: number) => void): void {
-  const info = words[start + 1] as number
-  switch (infoKind(info)) {
-    case Kind.TYPEDEF:
-    case Kind.VOLATILE:
-    case Kind.CONST:
-    case Kind.RESTRICT:
-    case Kind.TYPE_TAG:
-      return visit(words[start + 2] as number)
-    case Kind.ARRAY:
-      return visit(words[start + 3] as number)
-    case Kind.STRUCT:
-    case Kind.UNION:
-      for (let i = 0; i < infoVlen(info); i++) visit(words[start + 4 + i * 3] as number)
-  }
 }

@@ -85,6 +85,9 @@ export function infoKind(info: number): number {
 export function infoKindFlag(info: number): boolean {
   return info >>> 31 === 1
 }
+/** The most elements that `info` can count. Kernels before 7.1 read 16 bits. */
+export const MAX_VLEN = 0xffffff
+
 export function makeInfo(kind: number, vlen: number, kindFlag: boolean): number {
   return ((kindFlag ? 0x80000000 : 0) | (kind << 24) | vlen) >>> 0
 }
@@ -191,7 +194,11 @@ export interface RecordSizes {
 /** Number of kinds that `info` can name. */
 const MAX_KINDS = 128
 
-/** Record sizes for a BTF; -1 where a kind is neither known nor described. Throws BtfError `MALFORMED`. */
+/**
+ * Record sizes for a BTF; -1 where a kind is neither known nor described. Split BTF without a layout section of its
+ * own has its base's (btf_type_size_unknown of libbpf). Throws BtfError `MALFORMED`, or `UNSUPPORTED` where the
+ * section gives a kind that we know another size.
+ */
 export function recordSizes(bytes: Uint8Array, header: BtfHeader, base: RecordSizes | null): RecordSizes {
   if (header.layoutBytes === 0 && base !== null) return base
   const infoWords = new Int32Array(MAX_KINDS).fill(-1)
@@ -203,14 +210,16 @@ export function recordSizes(bytes: Uint8Array, header: BtfHeader, base: RecordSi
     const at = header.layoutOffset + kind * 4
     const [infoBytes = 0, elementBytes = 0] = bytes.subarray(at, at + 2)
     if (infoBytes % 4 !== 0 || elementBytes % 4 !== 0) {
-      throw malformed(
-        `layout of ${kindName(kind)} at byte ${at}: ${infoBytes}+${elementBytes}, expected multiples of 4`,
+      throw malformedLayout(
+        `${kindName(kind)} at byte ${at}: ${infoBytes} and ${elementBytes} bytes, expected multiples of 4`,
       )
     }
     if (kind < INFO_WORDS.length) {
       if (infoBytes >>> 2 !== INFO_WORDS[kind] || elementBytes >>> 2 !== ELEMENT_WORDS[kind]) {
-        throw malformed(
-          `layout of ${kindName(kind)} at byte ${at}: ${infoBytes}+${elementBytes} is not that kind's size`,
+        throw new BtfError(
+          'UNSUPPORTED',
+          `layout section: ${kindName(kind)} at byte ${at} has records of ${infoBytes} bytes and ${elementBytes} per element, ` +
+            `expected ${(INFO_WORDS[kind] ?? 0) * 4} and ${(ELEMENT_WORDS[kind] ?? 0) * 4}`,
         )
       }
     } else {
@@ -228,4 +237,8 @@ export function typeWords(bytes: Uint8Array, header: BtfHeader): Uint32Array {
 
 function malformed(problem: string): BtfError {
   return new BtfError('MALFORMED', `BTF header: ${problem}`)
+}
+
+function malformedLayout(problem: string): BtfError {
+  return new BtfError('MALFORMED', `layout section: ${problem}`)
 }
