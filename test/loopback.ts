@@ -42,7 +42,8 @@ export async function serveLoopback(
     close: () =>
       new Promise((resolve, reject) => {
         for (const socket of sockets) socket.destroy()
-        server.close((err) => (err === undefined ? resolve() : reject(err)))
+        if (server.listening) server.close((err) => (err === undefined ? resolve() : reject(err)))
+        else resolve()
       }),
   }
 }
