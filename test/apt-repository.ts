@@ -108,7 +108,11 @@ export function addPackage(root: string, pool: string, pkg: TestPackage): void {
     )
     const file = join(root, pool, `${pkg.name}_${pkg.version}_${pkg.arch}.deb`)
     mkdirSync(dirname(file), { recursive: true })
-    execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', tree, file], { stdio: 'pipe' })
+    execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', tree, file], {
+      stdio: 'pipe',
+      // The same package built twice is the same file.
+      env: { ...process.env, SOURCE_DATE_EPOCH: '1700000000' },
+    })
   } finally {
     rmSync(tree, { recursive: true, force: true })
   }

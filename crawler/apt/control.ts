@@ -23,7 +23,10 @@ export function parseFields(stanza: string): ReadonlyMap<string, string> | null 
   return fields
 }
 
-/** Splits a text into its stanzas: blank lines part them (deb822(5)). */
+/** Splits a text into its stanzas, without the line breaks around them: blank lines part them (deb822(5)). */
 export function splitStanzas(text: string): string[] {
-  return text.split(/\r?\n(?:[ \t]*\r?\n)+/).filter((stanza) => stanza.trim() !== '')
+  return text
+    .split(/\r?\n(?:[ \t]*\r?\n)+/)
+    .map((stanza) => stanza.replace(/^(?:[ \t]*\r?\n)+/, '').trimEnd())
+    .filter((stanza) => stanza !== '')
 }

@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest'
+import type { Sha256 } from '../core/digest.ts'
+import type { PackageFile } from '../core/kernel-package.ts'
+import { silentLog } from '../core/log.ts'
+import { type FoundPackage, pairPackages } from './pair.ts'
+
+const digest = (character: string): Sha256 => character.repeat(64) as Sha256
+
+function found(suffix: string, file: Partial<PackageFile> = {}, version = '12'): FoundPackage {
+  return {
+    name: {
+      role: suffix === '-dbg' ? 'debug' : 'image',
+      release: '6.1.0-50-amd64',
+      flavour: 'default',
+      series: '6.1',
+    },
+    version,
+    arch: 'x86_64',
+    packageName: 'linux-image-6.1.0-50-amd64',
+    signed: true,
+    file: {
+      name: `linux-image-6.1.0-50-amd64${suffix}`,
+      version: '6.1.170-3',
+      urls: ['http://a/1'],
+      sizeBytes: 10,
+      sha256: digest('a'),
+      ...file,
+    },
+  }
+}
+
+const pair = (...all: readonly FoundPackage[]): ReturnType<typeof pairPackages> =>
+  pairPackages('debian', 'debian', all, silentLog)
+
+describe('pairPackages', () => {
+  it('keeps package versions, and versions of the distribution, apart', () => {
+    expect(pair(found(''), found('', { version: '6.1.170-4' }), found('', {}, '11'))).toHaveLength(3)
+  })
+
+  it('knows a build by one name, whichever of its packages are there', () => {
+    for (const suffix of ['', '-unsigned', '-dbg']) {
+      expect(pair(found(suffix))).toMatchObject([{ packageName: 'linux-image-6.1.0-50-amd64' }])
+    }
+    expect(pair(found('-dbg'))).toMatchObject([{ image: null }])
+    expect(pair(found(''))).toMatchObject([{ debug: null }])
+  })
+
+  it('takes the smallest twin that has a digest', () => {
+    const small = found('-unsigned', { sizeBytes: 5 })
+    expect(pair(found(''), small)[0]?.image).toEqual(small.file)
+    expect(pair(found(''), found('-unsigned', { sizeBytes: 5, sha256: null }))[0]?.image?.name).not.toContain(
+      'unsigned',
+    )
+    expect(pair(found('', { sizeBytes: null }), found('-unsigned'))[0]?.image?.name).toContain('unsigned')
+  })
+
+  it('gathers the URLs of one file, each once, and never those of another', () => {
+    const [build] = pair(
+      found('', { urls: ['http://a/1', 'http://b/1'] }),
+      found('', { urls: ['http://b/1', 'http://c/1'] }),
+      found('', { urls: ['http://evil/1'], sha256: digest('b') }),
+      found('', { urls: ['http://evil/2'], sizeBytes: 11 }),
+    )
+    expect(build?.image?.urls).toEqual(['http://a/1', 'http://b/1', 'http://c/1'])
+  })
+
+  it('calls a build signed only where everything that names it is', () => {
+    expect(pair(found(''), { ...found('-dbg'), signed: false })).toMatchObject([{ signed: false }])
+  })
+})
