@@ -15,6 +15,8 @@ export interface CPrinterOptions {
    * False for text that is compiled: holes are filled so that the layout comes out as it is.
    */
   readonly comments: boolean
+  /** True to name anonymous types `struct {...}` instead of writing them out. */
+  readonly elideAnonymous?: boolean
 }
 
 /** Where in a definition something is printed. */
@@ -38,12 +40,14 @@ export class CPrinter {
   readonly #btf: Btf
   readonly #names: CNames
   readonly #comments: boolean
+  readonly #elideAnonymous: boolean
   #steps = 0
 
   constructor(btf: Btf, names: CNames, options: CPrinterOptions) {
     this.#btf = btf
     this.#names = names
     this.#comments = options.comments
+    this.#elideAnonymous = options.elideAnonymous ?? false
     this.layout = new CLayout(btf)
   }
 
@@ -166,6 +170,7 @@ export class CPrinter {
         return builtinTypeText(btf.sizeOrType(id)) ?? 'unsigned int'
       }
       const name = this.#names.tag(id)
+      if (name === '' && this.#elideAnonymous) return `${tagKeyword(btf, id)} {...}`
       // A named struct as a member without a name (-fms-extensions) is as good as one without a tag.
       if (name !== '' && place.around === null) return `${tagKeyword(btf, id)} ${name}`
       return this.#definition(id, '', { ...place, depth: place.depth + 1 })

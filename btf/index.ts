@@ -1,6 +1,8 @@
 /** The BTF codec: reads, checks, writes and prints BTF, and as much of ELF as holds it. No files, no network. */
 export { Btf, parseBtf } from './btf.ts'
 export { ByteReader, type Endian } from './bytes.ts'
+export { diffTypes } from './diff.ts'
+export type * from './diff-types.ts'
 export {
   buildIdOf,
   type Elf,
@@ -24,7 +26,10 @@ export {
 } from './elf.ts'
 export { BtfWriter, encodeBtf, encodeType } from './encode.ts'
 export { BtfError, type BtfErrorCode } from './errors.ts'
+export { formatDiff } from './format-diff.ts'
 export { formatHeader, formatType } from './format-c.ts'
+export { formatJson, formatJsonType } from './format-json.ts'
+export { formatRaw, formatRawType } from './format-raw.ts'
 export { type BtfExt, type CoreRelo, type FuncInfo, parseBtfExt } from './ext-info.ts'
 export { layoutDigest } from './layout-digest.ts'
 export { findMember, type FoundMember, isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
