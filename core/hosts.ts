@@ -72,7 +72,7 @@ export class Hosts {
     return this.#state(host).stopped
   }
 
-  /** The host answered, whatever it said. */
+  /** The host gave a whole answer, whatever it said. */
   answered(host: string): void {
     this.#state(host).failedInRow = 0
   }

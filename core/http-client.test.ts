@@ -1,4 +1,5 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -228,12 +229,21 @@ describe('hosts that want to be left alone', () => {
     expect(http.stats().requests).toBe(1)
   })
 
-  it('leaves a host alone when request after request fails', async () => {
-    const server = await serve((_req, res) => res.writeHead(500).end())
-    const http = client({ tries: 1, maxFailedInRow: 1 })
-    await failure(text(http, `${server.url}/1`))
-    await failure(text(http, `${server.url}/2`))
-    expect(server.requests).toHaveLength(1)
+  it.each<[string, (res: ServerResponse) => unknown]>([
+    ['errors', (res) => res.writeHead(500).end()],
+    ['broken bodies', (res) => breakAfter(res, body, 10)],
+  ])('leaves a host alone that gives nothing but %s, but not one that recovers', async (_what, fail) => {
+    const server = await serve((req, res) => (req.url === '/well' ? res.end('well') : fail(res)))
+    for (const get of [text, readAll]) {
+      const http = client({ tries: 1, maxFailedInRow: 2 })
+      await failure(get(http, `${server.url}/1`))
+      await get(http, `${server.url}/well`)
+      await failure(get(http, `${server.url}/2`))
+      await failure(get(http, `${server.url}/3`))
+      const err = await failure(get(http, `${server.url}/well`))
+      expect(err.message).toContain('left alone for this run: its answers keep failing')
+      expect(http.stats().requests).toBe(4)
+    }
   })
 })
 

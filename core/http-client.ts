@@ -114,11 +114,13 @@ class UndiciHttp implements HttpClient {
       if (answer === null) return null
       if (answer.status === 304) {
         await answer.drain()
+        this.#exchange.hosts.answered(answer.host)
         if (request.validators !== undefined) return 'not-modified'
         throw new HttpError('ILL', `GET ${url}: answered 304 to a request without conditions`)
       }
       try {
         const bytes = await readWhole(url, await whole(url, answer, request.maxBytes), request.maxBytes)
+        this.#exchange.hosts.answered(answer.host)
         return {
           url: answer.url,
           bytes: await decoded(url, answer, bytes, request.maxBytes),
@@ -159,7 +161,7 @@ class UndiciHttp implements HttpClient {
       again,
       pause: (attempt, trouble) => this.#pause({ attempt }, trouble, null, request.signal),
     })
-    return { url: answer.url, sizeBytes, bytes, ...validators }
+    return { url: answer.url, sizeBytes, bytes: this.#creditedTo(answer.host, bytes), ...validators }
   }
 
   stats(): HttpStats {
@@ -200,7 +202,10 @@ class UndiciHttp implements HttpClient {
         const verdict = judge(answer)
         if (verdict === 'answer') return answer
         await answer.drain()
-        if (verdict === 'absent') return null
+        if (verdict === 'absent') {
+          this.#exchange.hosts.answered(answer.host)
+          return null
+        }
         if (verdict === 'forbidden') this.#exchange.hosts.stop(answer.host, `it answered ${answer.status}`)
         const said = `GET ${url}: ${answer.host} answered ${answer.status}`
         if (verdict !== 'again') throw new HttpError('ILL', said)
@@ -216,6 +221,12 @@ class UndiciHttp implements HttpClient {
       }
       await this.#pause(turn, trouble, retryAfterMs, signal)
     }
+  }
+
+  /** A body that came whole is to the credit of its host. */
+  async *#creditedTo(host: string, bytes: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    yield* bytes
+    this.#exchange.hosts.answered(host)
   }
 
   /** Waits for the next try; where there is none, blames the host and throws `ILL`. */

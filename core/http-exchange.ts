@@ -131,7 +131,6 @@ async function getOnce(
     body.on('error', () => undefined)
     // The body closes a moment before its connection is free again; a place given on too soon would open another.
     body.once('close', () => setImmediate(leave))
-    hosts.answered(url.host)
     return {
       url: url.href,
       host: url.host,
