@@ -44,7 +44,12 @@ export function start(
     env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' },
   })
   const stderr = tail(child.stderr as Readable)
-  const kill = (): void => void child.kill('SIGKILL')
+  const kill = (): void => {
+    child.kill('SIGKILL')
+    // Something that it started may hold the other ends open.
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+  }
   signal.addEventListener('abort', kill, { once: true })
   const exit = new Promise<Exit>((resolve, reject) => {
     child.on('error', (err) => reject(startFailure(program, err)))
@@ -57,8 +62,6 @@ export function start(
     exit,
     async end() {
       kill()
-      child.stdout?.destroy()
-      child.stderr?.destroy()
       await exit.catch(() => undefined)
     },
   }

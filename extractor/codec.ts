@@ -49,8 +49,7 @@ export interface Decompression {
 }
 
 /**
- * Unpacks a stream; leaving the loop ends the program that does it. Bytes behind the first xz or lzma stream are
- * left alone. Throws ExtractError `MALFORMED`, `LIMIT` or `TOOL`, and what the source throws.
+ * Unpacks a stream; leaving the loop ends the program that does it. Bytes behind the first xz stream are left alone. Throws ExtractError `MALFORMED`, `LIMIT` or `TOOL`, and what the source throws.
  */
 export function decompress(
   codec: Codec,

@@ -12,6 +12,8 @@ const MAGIC_BYTES = 4
 const MAGICS: readonly Buffer[] = [Buffer.from([0x9f, 0xeb, 1, 0]), Buffer.from([0xeb, 0x9f, 1, 0])]
 /** Headers have 24 or 32 bytes today. */
 const MAX_HEADER_BYTES = 256
+/** Occurrences of the magic with a length behind it, before an image counts as made to hurt; real ones have ten. */
+const MAX_MAGICS = 10_000
 /** Headers that look right and do not hold, before an image counts as made to hurt; a real one has two or three. */
 const MAX_CANDIDATES = 64
 /** Smaller ones are of BPF programs inside the kernel: that they are no kernel's is not worth a word. */
@@ -32,7 +34,8 @@ interface Candidate {
 export class BtfTracker implements Tracker {
   readonly #check: (bytes: Uint8Array) => readonly string[]
   readonly #open: Candidate[] = []
-  #seen = 0
+  #magics = 0
+  #headers = 0
   #from = 0
   btf: Uint8Array | null = null
   /** What the check of that BTF found odd. */
@@ -78,6 +81,10 @@ export class BtfTracker implements Tracker {
   }
 
   #consider(head: Buffer, start: number): void {
+    if (!hasHeaderLength(head)) return
+    if (++this.#magics > MAX_MAGICS) {
+      throw new ExtractError('LIMIT', `more than ${MAX_MAGICS} places that start like BTF`)
+    }
     let sizeBytes: number
     try {
       sizeBytes = readBtfHeader(head, Infinity).totalBytes
@@ -85,7 +92,7 @@ export class BtfTracker implements Tracker {
       if (err instanceof HubError) return
       throw err
     }
-    if (++this.#seen > MAX_CANDIDATES) {
+    if (++this.#headers > MAX_CANDIDATES) {
       throw new ExtractError('LIMIT', `more than ${MAX_CANDIDATES} BTF headers that hold no kernel's BTF`)
     }
     this.#open.push({ start, sizeBytes, pieces: [], have: 0 })
@@ -120,4 +127,11 @@ export class BtfTracker implements Tracker {
     if (candidate.sizeBytes < REMARKABLE_BYTES) return
     this.refused.push(`BTF of ${candidate.sizeBytes} bytes at byte ${candidate.start}: ${reason}`)
   }
+}
+
+/** Whether `hdr_len` can be one: a look at one word, where reading the header throws for each that is none. */
+function hasHeaderLength(head: Buffer): boolean {
+  if (head.byteLength < 24) return false
+  const length = head[0] === 0x9f ? head.readUInt32LE(4) : head.readUInt32BE(4)
+  return length >= 24 && length <= MAX_HEADER_BYTES
 }

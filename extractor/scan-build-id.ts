@@ -1,4 +1,4 @@
-import { buildIdOf, ByteReader, type Endian, PT_NOTE, readNotes } from '../btf/index.ts'
+import { buildIdOf, type Endian, PT_NOTE, readNotes } from '../btf/index.ts'
 import { type ElfHead, readElfHead } from './elf-head.ts'
 import { occurrences } from './occurrences.ts'
 import type { Tracker } from './scan.ts'
@@ -45,6 +45,8 @@ const NT_GNU_BUILD_ID = 3
 const ELF_HEAD_BYTES = 1024
 /** A vDSO has 8 to 64 KiB. A header that claims more is not believed: it would hide the kernel's own note. */
 const MAX_EMBEDDED_BYTES = 1 << 20
+/** Embedded ELF files that are looked at; kernels have two to five. */
+const MAX_EMBEDDED = 10_000
 
 /**
  * Finds the build-id of an image without headers, such as arm64's: a GNU note of its own, at a multiple of four.
@@ -53,6 +55,7 @@ const MAX_EMBEDDED_BYTES = 1 << 20
 export class FlatBuildIdTracker implements Tracker {
   /** Up to where the bytes belong to an embedded ELF. */
   #embeddedEnd = 0
+  #elfs = 0
   #from = 0
   buildId: string | null = null
 
@@ -76,6 +79,8 @@ export class FlatBuildIdTracker implements Tracker {
   }
 
   #passElf(head: Buffer, at: number): void {
+    // EV_CURRENT. Most hits are no header, and images may be made of hits.
+    if (head[6] !== 1 || ++this.#elfs > MAX_EMBEDDED) return
     const elf = readElfHead(head)
     if (elf === null || elf.endBytes > MAX_EMBEDDED_BYTES) return
     this.#embeddedEnd = Math.max(this.#embeddedEnd, at + elf.endBytes)
@@ -85,10 +90,9 @@ export class FlatBuildIdTracker implements Tracker {
 /** The build-id of the note that starts at `at`; null where it is no such note. */
 function noteBuildId(bytes: Buffer, at: number, base: number): string | null {
   if (at < 0 || (base + at) % 4 !== 0) return null
-  for (const endian of ['little', 'big'] as const) {
-    const reader = new ByteReader(bytes, endian, 'note')
-    const [nameBytes, descBytes, type] = [reader.u32(at), reader.u32(at + 4), reader.u32(at + 8)]
-    if (nameBytes !== GNU.byteLength || type !== NT_GNU_BUILD_ID) continue
+  for (const read of [bytes.readUInt32LE, bytes.readUInt32BE]) {
+    if (read.call(bytes, at) !== GNU.byteLength || read.call(bytes, at + 8) !== NT_GNU_BUILD_ID) continue
+    const descBytes = read.call(bytes, at + 4)
     if (descBytes < 8 || descBytes > 32 || at + 16 + descBytes > bytes.byteLength) continue
     return bytes.toString('hex', at + 16, at + 16 + descBytes)
   }
