@@ -146,10 +146,12 @@ class DiskBlobs implements BlobStore {
   async #makeFolders(leaf: string): Promise<void> {
     if (this.#durable.has(leaf)) return
     await mkdir(leaf, { recursive: true })
-    // Whoever made them may not have flushed them yet, so each process does it once for itself.
-    await syncDirectory(dirname(leaf))
-    await syncDirectory(this.#root)
-    this.#durable.add(leaf)
+    // Whoever made them may not have flushed their names yet, so each process does it once for itself.
+    for (const folder of [dirname(leaf), leaf]) {
+      if (this.#durable.has(folder)) continue
+      await syncDirectory(dirname(folder))
+      this.#durable.add(folder)
+    }
   }
 
   #path(digest: Sha256): string {

@@ -22,8 +22,8 @@ export interface Store {
 
 /**
  * Opens the store in a data folder: `catalog.sqlite`, `blobs-v1/`, `tmp/`, `locks/`. Made where there is none, and
- * cleared of what killed processes left; with `readOnly` nothing is written, ever. Throws as `openCatalog` and
- * `openDiskBlobs` say.
+ * cleared of what killed processes left; with `readOnly` nothing is written (but for what SQLite keeps beside a database
+ * to share it, where it may). Throws as `openCatalog` and `openDiskBlobs` say.
  */
 export async function openStore(dataDir: string, options: { readOnly?: boolean } = {}): Promise<Store> {
   const tempDir = join(dataDir, 'tmp')

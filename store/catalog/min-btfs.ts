@@ -26,7 +26,7 @@ export function minBtfQueries(db: CatalogDb): Pick<Catalog, 'minBtf' | 'minBtfs'
         return {
           rows: await ofTool
             .innerJoin('digests', 'digests.id', 'min_btfs.btf_id')
-            .select(['digests.id', 'digests.digest', 'digests.size_bytes', 'min_id'])
+            .select(['digests.id', 'digests.digest', 'min_id'])
             .execute(),
           // Few contents serve many kernels, so each is read once.
           contents: await q
@@ -42,7 +42,7 @@ export function minBtfQueries(db: CatalogDb): Pick<Catalog, 'minBtf' | 'minBtfs'
       for (const row of rows) {
         const min = mins.get(row.min_id)
         // Replaced between the two queries: as good as not made yet.
-        if (min !== undefined) found.set(decode.digest(row).digest, min)
+        if (min !== undefined) found.set(decode.sha256(`digests row ${row.id}`, row.digest), min)
       }
       return found
     },

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import type { Sha256 } from '../../core/digest.ts'
+import { parseSha256, type Sha256 } from '../../core/digest.ts'
 import { ARCHES } from '../../core/kernel.ts'
 import type { Provenance } from '../../core/provenance.ts'
 import { StoreError, type BlobRef, type Build, type Failure, type NewBuild } from '../types.ts'
@@ -110,6 +110,13 @@ export const decode = {
   digest(row: { readonly id: number }): { digest: Sha256; sizeBytes: number | null } {
     const { digest, size_bytes: sizeBytes } = check(digestRow, `digests row ${row.id}`, row)
     return { digest, sizeBytes }
+  },
+
+  /** A digest alone, where thousands are listed. */
+  sha256(name: string, text: string): Sha256 {
+    const digest = parseSha256(text)
+    if (digest === null) throw corrupt(name, `digest: ${JSON.stringify(text)} is no sha256`)
+    return digest
   },
 
   indexMemo(key: string, row: unknown): z.output<typeof indexMemoRow> {
