@@ -1,0 +1,51 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { bodyLimit } from 'hono/body-limit'
+import { limits } from '../core/limits.ts'
+import { hubVersion } from '../core/version.ts'
+import { RegistryError } from './errors.ts'
+import type { Hub } from './hub.ts'
+import { problemResponse } from './middleware/errors.ts'
+import { noRoute } from './middleware/methods.ts'
+import { archiveRoutes } from './routes/archive.ts'
+import { blobRoutes } from './routes/blobs.ts'
+import { btfRoutes } from './routes/btf.ts'
+import { coolbpfRoutes } from './routes/coolbpf.ts'
+import { debuginfodRoutes } from './routes/debuginfod.ts'
+import { getShRoutes } from './routes/get-sh.ts'
+import { healthRoutes } from './routes/health.ts'
+import { homeRoutes } from './routes/home.ts'
+import { kernelRoutes } from './routes/kernels.ts'
+import { resolveRoutes } from './routes/resolve.ts'
+import { toolRoutes } from './routes/tools.ts'
+import type { Env } from './sender.ts'
+
+/** Where btfhub's layout is served: at the root, as GitHub serves btfhub-archive, and as Datadog's agents ask. */
+const ARCHIVE_ROOTS = ['/', '/aquasecurity/btfhub-archive/raw/main', '/btfs'] as const
+
+/** All routes of a registry (DESIGN 6), without listening: a server or a test gives it requests. */
+export function createApp(hub: Hub): OpenAPIHono<Env> {
+  const app = new OpenAPIHono<Env>()
+  app.onError((err, c) => problemResponse(err, c, hub.log))
+  app.notFound((c) => problemResponse(noRoute(app, c), c, hub.log))
+  app.use(
+    '/v1/*',
+    bodyLimit({
+      maxSize: limits.request.maxJsonBytes,
+      onError: () => {
+        throw new RegistryError('TOO_LARGE', `the body has more than ${limits.request.maxJsonBytes} bytes`)
+      },
+    }),
+  )
+  for (const routes of [btfRoutes, blobRoutes, kernelRoutes, resolveRoutes, toolRoutes]) {
+    app.route('/', routes(hub))
+  }
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'btfhub', version: hubVersion, description: 'Kernel BTF by release.' },
+  })
+  for (const routes of [healthRoutes, getShRoutes, homeRoutes, debuginfodRoutes, coolbpfRoutes]) {
+    app.route('/', routes(hub))
+  }
+  for (const root of ARCHIVE_ROOTS) app.route(root, archiveRoutes(hub))
+  return app
+}

@@ -1,0 +1,110 @@
+import type { Arch } from '../core/kernel.ts'
+import type { Build, Tool } from '../store/types.ts'
+import type { Match } from './api.ts'
+import { blobContent, type Content } from './content.ts'
+import { RegistryError } from './errors.ts'
+import { type Asked, type KernelFacts, readFacts } from './facts.ts'
+import type { Hub } from './hub.ts'
+import { resolve } from './resolver.ts'
+import type { Snapshot } from './snapshots.ts'
+import { type Candidate, listKernels, tellApart, toChoice } from './wire.ts'
+
+/** The one BTF that a request is about. */
+export interface Found {
+  readonly build: Build
+  readonly match: Match
+  /** The full BTF of the build, or its min BTF for `tool`. */
+  readonly btf: Content
+  readonly tool: Tool | null
+  readonly snapshot: Snapshot
+}
+
+/** What a request asks for. */
+export interface Wanted {
+  readonly kernel: Asked
+  /** Where the request does not say. */
+  readonly assumedArch?: Arch
+  /** `NAME` or `NAME@VERSION`; the full BTF where it is not given. */
+  readonly tool?: string | undefined
+}
+
+/** Layouts of one release that min BTF is made of to see whether they come to the same. */
+const MAX_LAYOUTS = 16
+
+/**
+ * Finds the BTF that a request describes. What is not there is looked for once more in what the catalog says now, so
+ * that nobody is told "no" of something that was put in before they asked. Throws RegistryError `NOT_FOUND`,
+ * `AMBIGUOUS`, `CONTRADICTION`, `BAD_REQUEST`, `TOOL_UNFIT` or `BUSY`.
+ */
+export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
+  const facts = readFacts(wanted.kernel, wanted.assumedArch === undefined ? {} : { arch: wanted.assumedArch })
+  const known = await hub.snapshots.get()
+  try {
+    return await findIn(hub, known, facts, wanted.tool)
+  } catch (err) {
+    if (!(err instanceof RegistryError && err.code === 'NOT_FOUND')) throw err
+    const newer = await hub.snapshots.refresh()
+    if (newer.id === known.id) throw err
+    return findIn(hub, newer, facts, wanted.tool)
+  }
+}
+
+async function findIn(
+  hub: Hub,
+  snapshot: Snapshot,
+  facts: KernelFacts,
+  toolSpec: string | undefined,
+): Promise<Found> {
+  const tool = toolSpec === undefined ? null : findTool(snapshot, toolSpec)
+  const resolution = resolve(snapshot.kernels, facts)
+  switch (resolution.kind) {
+    case 'unasked':
+      throw new RegistryError('BAD_REQUEST', 'expected at least one of release, build_id, banner')
+    case 'contradiction':
+      throw new RegistryError('CONTRADICTION', resolution.detail)
+    case 'not-found':
+      throw new RegistryError('NOT_FOUND', resolution.detail, { facts: { nearest: [...resolution.nearest] } })
+    case 'found': {
+      const { build, match } = resolution
+      return { build, match, btf: await btfOf(hub, build, tool), tool, snapshot }
+    }
+    case 'ambiguous': {
+      if (tool === null || resolution.builds.length > MAX_LAYOUTS) {
+        throw ambiguous(resolution.builds.map((build) => ({ build, btf: build.btf })))
+      }
+      return { ...(await sameForTool(hub, resolution.builds, tool)), match: resolution.match, tool, snapshot }
+    }
+  }
+}
+
+/** A tool by `NAME` or `NAME@VERSION`. Throws RegistryError `NOT_FOUND`. */
+export function findTool(snapshot: Snapshot, spec: string): Tool {
+  const tool = snapshot.tools.find(spec)
+  if (tool === null) throw new RegistryError('NOT_FOUND', `no tool ${JSON.stringify(spec)}`)
+  return tool
+}
+
+async function btfOf(hub: Hub, build: Build, tool: Tool | null): Promise<Content> {
+  return tool === null ? blobContent(hub.blobs, build.btf) : hub.minBtfs.get(tool, build.btf.digest)
+}
+
+/** Layouts that differ may be the same to a tool (DESIGN 4.1); then the newest build's min BTF is given. */
+async function sameForTool(
+  hub: Hub,
+  builds: readonly Build[],
+  tool: Tool,
+): Promise<{ readonly build: Build; readonly btf: Content }> {
+  const mins = await Promise.all(builds.map(async (build) => ({ build, btf: await btfOf(hub, build, tool) })))
+  if (new Set(mins.map((min) => min.btf.digest)).size > 1) throw ambiguous(mins)
+  return mins[0] as (typeof mins)[number]
+}
+
+function ambiguous(candidates: readonly Candidate[]): RegistryError {
+  const builds = candidates.map((candidate) => candidate.build)
+  const by = tellApart(builds)
+  return new RegistryError(
+    'AMBIGUOUS',
+    `${builds.length} builds with different layouts match: ${listKernels(builds)}; say more with ${by.join(', ') || 'a digest'}`,
+    { facts: { choices: candidates.map(toChoice), tells_apart: by } },
+  )
+}

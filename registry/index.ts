@@ -1,0 +1,12 @@
+/** The registry: serves BTF and min BTF of a store over HTTP (DESIGN 6). */
+export { createApp } from './app.ts'
+export { MinBtfs } from './min-btfs.ts'
+export { RegistryError } from './errors.ts'
+export { createHub, type Hub, type RegistryDeps } from './hub.ts'
+export {
+  defaultServerLimits,
+  type RunningRegistry,
+  type ServerLimits,
+  type ServerOptions,
+  startRegistry,
+} from './server.ts'

@@ -1,0 +1,48 @@
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { z } from 'zod'
+import { parseSha256, type Sha256 } from '../../core/digest.ts'
+import { blobContent, type Content } from '../content.ts'
+import { RegistryError } from '../errors.ts'
+import { mediaTypes } from '../forms.ts'
+import type { Hub } from '../hub.ts'
+import type { Env } from '../sender.ts'
+import { bytes, describedRoutes, problems } from './open-api.ts'
+
+const getBlob = createRoute({
+  method: 'get',
+  path: '/v1/blobs/sha256/{digest}',
+  summary: 'Bytes by their sha256, for ever the same.',
+  request: { params: z.object({ digest: z.string().max(1024) }) },
+  responses: { 200: { description: 'The bytes.', content: bytes }, ...problems },
+})
+
+/** `/v1/blobs/sha256/{digest}`. */
+export function blobRoutes(hub: Hub): OpenAPIHono<Env> {
+  return describedRoutes().openapi(getBlob, async (c) => {
+    const text = c.req.valid('param').digest
+    const digest = parseSha256(text)
+    if (digest === null)
+      throw new RegistryError('BAD_REQUEST', `digest ${JSON.stringify(text)}: expected 64 hex digits`)
+    const content = await blobOf(hub, digest)
+    if (content === null) throw new RegistryError('NOT_FOUND', `no blob ${digest}`)
+    const snapshot = await hub.snapshots.get()
+    const build = snapshot.kernels.withDigest(digest)[0]
+    return hub.sender.send(c, {
+      content,
+      type: mediaTypes.raw,
+      btf: build === undefined ? null : digest,
+      kernel: build?.kernel ?? null,
+      match: 'digest',
+      origin: build?.provenance.origin ?? null,
+      lastModified: build === undefined ? null : new Date(build.provenance.createdAt),
+      immutable: true,
+      encodable: true,
+      snapshotId: snapshot.id,
+    })
+  })
+}
+
+async function blobOf(hub: Hub, digest: Sha256): Promise<Content | null> {
+  const sizeBytes = await hub.blobs.size(digest)
+  return sizeBytes === null ? hub.minBtfs.kept(digest) : blobContent(hub.blobs, { digest, sizeBytes })
+}

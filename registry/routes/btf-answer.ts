@@ -1,0 +1,33 @@
+import type { Format } from '../api.ts'
+import type { Content } from '../content.ts'
+import type { Found } from '../find.ts'
+import { inForm, mediaTypes } from '../forms.ts'
+import type { Hub } from '../hub.ts'
+import type { Answer } from '../sender.ts'
+
+/** What was found, in the form that was asked for, ready to be sent. */
+export async function btfAnswer(hub: Hub, found: Found, format: Format): Promise<Answer> {
+  return answerWith(found, await inForm(hub, found.btf, found.build.kernel, format), format)
+}
+
+/** The same for bytes that are made already. */
+export function answerWith(found: Found, content: Content, format: Format): Answer {
+  const { build, match, tool, snapshot, btf } = found
+  return {
+    content,
+    type: mediaTypes[format],
+    btf: btf.digest,
+    kernel: build.kernel,
+    match,
+    origin: build.provenance.origin,
+    lastModified: latest([build.provenance.createdAt, ...(tool === null ? [] : [tool.createdAt])]),
+    immutable: false,
+    encodable: format === 'raw',
+    snapshotId: snapshot.id,
+  }
+}
+
+function latest(times: readonly string[]): Date | null {
+  const dates = times.map((time) => new Date(time)).filter((date) => !Number.isNaN(date.getTime()))
+  return dates.sort((a, b) => b.getTime() - a.getTime())[0] ?? null
+}

@@ -1,0 +1,14 @@
+import { Hono } from 'hono'
+import { find } from '../find.ts'
+import type { Hub } from '../hub.ts'
+import type { Env } from '../sender.ts'
+import { btfAnswer } from './btf-answer.ts'
+
+/** The path of OpenAnolis' mirror, raw bytes: `/coolbpf/btf/{arch}/vmlinux-{release}`. */
+export function coolbpfRoutes(hub: Hub): Hono<Env> {
+  return new Hono<Env>().get('/coolbpf/btf/:arch/:file{vmlinux-[^/]+}', async (c) => {
+    const release = c.req.param('file').slice('vmlinux-'.length)
+    const found = await find(hub, { kernel: { arch: c.req.param('arch'), release } })
+    return hub.sender.send(c, await btfAnswer(hub, found, 'raw'))
+  })
+}

@@ -1,0 +1,24 @@
+import { Hono } from 'hono'
+import { describeError } from '../../core/errors.ts'
+import type { Hub } from '../hub.ts'
+import type { Env } from '../sender.ts'
+
+/** `/healthz`: the process answers. `/readyz`: it can say what is there, and wants to be asked. */
+export function healthRoutes(hub: Hub): Hono<Env> {
+  return new Hono<Env>()
+    .get('/healthz', (c) => c.text('ok\n'))
+    .get('/readyz', async (c) => {
+      const reason = await whyNotReady(hub)
+      return reason === null ? c.text('ready\n') : c.text(`not ready: ${reason}\n`, 503)
+    })
+}
+
+async function whyNotReady(hub: Hub): Promise<string | null> {
+  if (hub.draining) return 'shutting down'
+  try {
+    await hub.snapshots.refresh()
+    return null
+  } catch (err) {
+    return describeError(err)
+  }
+}

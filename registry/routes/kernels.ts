@@ -1,0 +1,95 @@
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
+import { z } from 'zod'
+import { KernelNameError, makeKernel, parseArch, parseDistro, parseVersion } from '../../core/kernel.ts'
+import { KernelDetail, KernelPage, KernelsQuery } from '../api.ts'
+import { RegistryError } from '../errors.ts'
+import type { Hub } from '../hub.ts'
+import type { KernelEntry } from '../kernel-index.ts'
+import type { Env } from '../sender.ts'
+import { toKernelDetail, toKernelSummary } from '../wire.ts'
+import { describedRoutes, problems } from './open-api.ts'
+
+const listKernels = createRoute({
+  method: 'get',
+  path: '/v1/kernels',
+  summary: 'The kernels that the hub has, in pages.',
+  request: { query: KernelsQuery },
+  responses: {
+    200: { description: 'A page.', content: { 'application/json': { schema: KernelPage } } },
+    ...problems,
+  },
+})
+
+const part = z.string().max(1024)
+const getKernel = createRoute({
+  method: 'get',
+  path: '/v1/kernels/{distro}/{version}/{arch}/{release}',
+  summary: 'One kernel with its builds and where each comes from.',
+  request: { params: z.object({ distro: part, version: part, arch: part, release: part }) },
+  responses: {
+    200: { description: 'The kernel.', content: { 'application/json': { schema: KernelDetail } } },
+    ...problems,
+  },
+})
+
+const PAGE_SIZE = 100
+
+/** `/v1/kernels` and one kernel. */
+export function kernelRoutes(hub: Hub): OpenAPIHono<Env> {
+  return describedRoutes()
+    .openapi(listKernels, async (c) => {
+      const { limit = PAGE_SIZE, cursor, ...filter } = c.req.valid('query')
+      const { kernels } = await hub.snapshots.get()
+      const matches = filterOf(filter)
+      const page: KernelEntry[] = []
+      for (const entry of kernels.after(cursor === undefined ? null : decodeCursor(cursor))) {
+        if (!matches(entry)) continue
+        if (page.length === limit)
+          return c.json(toPage(page, encodeCursor(page[limit - 1] as KernelEntry)), 200)
+        page.push(entry)
+      }
+      return c.json(toPage(page, null), 200)
+    })
+    .openapi(getKernel, async (c) => {
+      const { distro, version, arch, release } = c.req.valid('param')
+      const kernel = makeKernel(distro, version, arch, release)
+      const known = await hub.snapshots.get()
+      const entry = known.kernels.kernel(kernel) ?? (await hub.snapshots.refresh()).kernels.kernel(kernel)
+      if (entry !== null) return c.json(toKernelDetail(entry), 200)
+      throw new RegistryError('NOT_FOUND', `no kernel ${distro}/${version}/${arch}/${release}`, {
+        facts: { nearest: known.kernels.nearest(kernel.release, 5) },
+      })
+    })
+}
+
+function toPage(page: readonly KernelEntry[], next: string | null): KernelPage {
+  return { kernels: page.map(toKernelSummary), next_cursor: next }
+}
+
+function filterOf(query: KernelsQuery): (entry: KernelEntry) => boolean {
+  const distro = query.distro === undefined ? null : parseDistro(query.distro)
+  const arch = query.arch === undefined ? null : parseArch(query.arch)
+  if (query.arch !== undefined && arch === null) {
+    throw new KernelNameError('BAD_NAME', `arch ${JSON.stringify(query.arch)}: not known`)
+  }
+  const release = query.release?.replaceAll(' ', '+')
+  const q = query.q?.replaceAll(' ', '+')
+  return ({ kernel, builds }) =>
+    (distro === null || kernel.distro === distro) &&
+    (query.version === undefined || kernel.version === parseVersion(kernel.distro, query.version)) &&
+    (arch === null || kernel.arch === arch) &&
+    (release === undefined || kernel.release === release) &&
+    (q === undefined || kernel.release.includes(q)) &&
+    (query.origin === undefined || builds.some((build) => build.provenance.origin === query.origin))
+}
+
+/** Cursors are the last key of a page, opaque so that nobody builds one. */
+function encodeCursor(entry: KernelEntry): string {
+  return Buffer.from(entry.key).toString('base64url')
+}
+
+function decodeCursor(text: string): string {
+  const key = Buffer.from(text, 'base64url').toString()
+  if (/^[-\w+/=]+$/.test(text) && key.split('/').length === 4) return key
+  throw new RegistryError('BAD_REQUEST', 'cursor: expected one that a page gave')
+}

@@ -1,0 +1,137 @@
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { getRequestListener } from '@hono/node-server'
+import { createApp } from './app.ts'
+import { createHub, type Hub, type RegistryDeps } from './hub.ts'
+
+/** Bounds on connections; requests' bodies are bounded by the routes. */
+export interface ServerLimits {
+  /** All headers of a request. */
+  readonly maxHeaderBytes: number
+  /** From the first byte of a request to the end of its headers: against clients that trickle. */
+  readonly headersTimeoutMs: number
+  /** The same to the end of the body. */
+  readonly requestTimeoutMs: number
+  /** How long an idle connection is kept; above the 60 s of common load balancers. */
+  readonly keepAliveTimeoutMs: number
+  /** A connection that takes nothing of its answer for so long is given up. */
+  readonly idleTimeoutMs: number
+  readonly maxConnections: number
+  /** What is under way when the hub is to stop has so long to end. */
+  readonly drainMs: number
+}
+
+export const defaultServerLimits: ServerLimits = {
+  maxHeaderBytes: 16 * 1024,
+  headersTimeoutMs: 10_000,
+  requestTimeoutMs: 30_000,
+  keepAliveTimeoutMs: 65_000,
+  idleTimeoutMs: 120_000,
+  maxConnections: 20_000,
+  drainMs: 10_000,
+}
+
+export interface ServerOptions {
+  readonly host: string
+  /** 0 for any. */
+  readonly port: number
+  readonly limits?: Partial<ServerLimits>
+  /** How often the catalog is looked at for changes. */
+  readonly pollMs?: number
+}
+
+/** A registry that listens. */
+export interface RunningRegistry {
+  /** `http://127.0.0.1:8080`. */
+  readonly url: string
+  readonly port: number
+  readonly hub: Hub
+  /** Takes no more connections, ends what is under way, and resolves when all is over. May be called again. */
+  stop(): Promise<void>
+}
+
+const POLL_MS = 250
+
+/** Loads the catalog and listens. Throws what the catalog or the socket throws (`EADDRINUSE`). */
+export async function startRegistry(deps: RegistryDeps, options: ServerOptions): Promise<RunningRegistry> {
+  const limits = { ...defaultServerLimits, ...options.limits }
+  const hub = createHub(deps)
+  await hub.snapshots.get()
+  const server = createServer(
+    {
+      maxHeaderSize: limits.maxHeaderBytes,
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+      connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
+      noDelay: true,
+    },
+    requestListener(hub),
+  )
+  server.maxConnections = limits.maxConnections
+  server.timeout = limits.idleTimeoutMs
+  await listen(server, options)
+  hub.snapshots.start(options.pollMs ?? POLL_MS)
+  const { port } = server.address() as AddressInfo
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host
+  let stopped: Promise<void> | null = null
+  return {
+    url: `http://${host}:${port}`,
+    port,
+    hub,
+    stop: () => (stopped ??= drain(hub, server, limits.drainMs)),
+  }
+}
+
+/** Hot answers first, everything else through the app. */
+function requestListener(hub: Hub): RequestListener {
+  const app = createApp(hub)
+  const viaApp = getRequestListener((request, env) => app.fetch(request, env), {
+    overrideGlobalObjects: false,
+  })
+  return (incoming, outgoing) => {
+    if (hub.draining) outgoing.setHeader('Connection', 'close')
+    if (!sendHot(hub, incoming, outgoing)) void viaApp(incoming, outgoing)
+  }
+}
+
+/**
+ * Answers a GET or HEAD from memory where a whole answer to exactly this is there. It is the same answer that the app
+ * made and would make again, without its routing; false where there is none.
+ */
+function sendHot(hub: Hub, incoming: IncomingMessage, outgoing: ServerResponse): boolean {
+  const { method, url } = incoming
+  if ((method !== 'GET' && method !== 'HEAD') || url === undefined) return false
+  const snapshot = hub.snapshots.current
+  const answer = snapshot === null ? undefined : hub.hot.find(url, incoming.headers, snapshot.id)
+  if (answer === undefined) return false
+  outgoing.writeHead(200, answer.headers as string[])
+  outgoing.end(method === 'GET' ? answer.body : undefined)
+  return true
+}
+
+function listen(server: Server, options: ServerOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}
+
+async function drain(hub: Hub, server: Server, drainMs: number): Promise<void> {
+  hub.draining = true
+  hub.snapshots.stop()
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+  await closed
+  clearTimeout(timer)
+  await hub.derived.settle()
+}

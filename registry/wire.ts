@@ -1,0 +1,106 @@
+import { formatKernel } from '../core/kernel.ts'
+import type { BlobRef, Build, Tool } from '../store/types.ts'
+import type * as api from './api.ts'
+import type { KernelEntry } from './kernel-index.ts'
+
+/** Path of bytes by digest. */
+export function blobPath(digest: string): string {
+  return `/v1/blobs/sha256/${digest}`
+}
+
+export function toBlob(ref: BlobRef): api.Blob {
+  return { digest: ref.digest, size_bytes: ref.sizeBytes, url: blobPath(ref.digest) }
+}
+
+export function toBuild(build: Build): api.Build {
+  const from = build.provenance
+  return {
+    kernel: { ...build.kernel },
+    flavour: build.flavour,
+    series: build.series,
+    btf: toBlob(build.btf),
+    layout_digest: build.layoutDigest,
+    provenance: {
+      source: from.source,
+      origin: from.origin,
+      package_name: from.packageName,
+      package_version: from.packageVersion,
+      url: from.url,
+      package_sha256: from.packageSha256,
+      verified: from.verified,
+      build_id: from.buildId,
+      banner: from.banner,
+      pahole_version: from.paholeVersion,
+      pahole_flags: from.paholeFlags === null ? null : [...from.paholeFlags],
+      warnings: [...from.warnings],
+      created_at: from.createdAt,
+      hub_version: from.hubVersion,
+    },
+  }
+}
+
+export function toKernelDetail(entry: KernelEntry): api.KernelDetail {
+  return { ...entry.kernel, builds: entry.builds.map(toBuild) }
+}
+
+export function toKernelSummary(entry: KernelEntry): api.KernelSummary {
+  const newest = entry.builds[0] as Build
+  return {
+    ...entry.kernel,
+    builds: entry.builds.length,
+    layouts: new Set(entry.builds.map((build) => build.layoutDigest)).size,
+    origin: newest.provenance.origin,
+    btf: toBlob(newest.btf),
+    created_at: newest.provenance.createdAt,
+  }
+}
+
+export function toTool(tool: Tool): api.Tool {
+  return {
+    name: tool.name,
+    version: tool.version,
+    objects: tool.objects.map((o) => ({ name: o.name, digest: o.digest, size_bytes: o.sizeBytes })),
+    created_at: tool.createdAt,
+  }
+}
+
+/** One of several builds, with what would be sent for it: its full BTF or a min BTF of it. */
+export interface Candidate {
+  readonly build: Build
+  readonly btf: BlobRef
+}
+
+export function toChoice({ build, btf }: Candidate): api.Choice {
+  return {
+    kernel: { ...build.kernel },
+    build_id: build.provenance.buildId,
+    package_version: build.provenance.packageVersion,
+    digest: btf.digest,
+    layout_digest: build.layoutDigest,
+    url: blobPath(btf.digest),
+  }
+}
+
+/** The facts in which builds differ, by the names that queries have for them. */
+export function tellApart(builds: readonly Build[]): string[] {
+  const facts: Readonly<Record<string, (build: Build) => string | null>> = {
+    distro: (build) => build.kernel.distro,
+    version: (build) => build.kernel.version,
+    arch: (build) => build.kernel.arch,
+    build_id: (build) => build.provenance.buildId,
+    banner: (build) => build.provenance.banner,
+  }
+  return Object.entries(facts)
+    .filter(([, of]) => new Set(builds.map(of)).size > 1)
+    .map(([name]) => name)
+}
+
+/** A line for people about several builds. */
+export function listKernels(builds: readonly Build[]): string {
+  return builds
+    .map(
+      (build) =>
+        `${formatKernel(build.kernel)} (${build.provenance.packageVersion ?? build.btf.digest.slice(0, 12)})`,
+    )
+    .join(', ')
+}
