@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 export default defineConfig({
   test: {
     include: ['{core,btf,crawler,extractor,store,minimize,registry,client,cli,test}/**/*.test.ts'],
+    globalSetup: ['test/helpers/build-dist.ts'],
     testTimeout: 60_000,
     hookTimeout: 300_000,
     // Two cores: more workers only fight each other and make slow tests flaky.

@@ -1,0 +1,129 @@
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
+import type { HttpClient } from '../../core/http-client.ts'
+import { createSources, hostPolicies, loadSources, type Source } from '../../crawler/index.ts'
+import { withLock } from '../../store/index.ts'
+import { packageRoot } from '../../core/version.ts'
+import { Exit, ExitCode, UsageError } from '../exit.ts'
+import { cliHttp } from '../http.ts'
+import { type CrawlDeps, type CrawlOptions, planCrawl, runCrawl } from '../hub/crawl.ts'
+import { describePlan, describeReport, planFacts } from '../hub/crawl-report.ts'
+import { withStore } from '../hub/open.ts'
+import { createMinMaker } from '../hub/min-maker.ts'
+import type { Invocation } from '../main.ts'
+import { createProgress } from '../terminal.ts'
+
+export interface CrawlCommandOptions {
+  readonly data: string
+  readonly json: boolean
+  readonly plan: boolean
+  readonly version?: readonly string[]
+  readonly arch?: readonly string[]
+  readonly release?: RegExp
+  readonly newest?: number
+  readonly limit?: number
+  readonly jobs?: number
+  readonly mirror?: readonly string[]
+  readonly forceDwarf: boolean
+  readonly unverified: boolean
+  readonly retryFailed: boolean
+}
+
+/**
+ * `btfhub crawl [SOURCE…]`: plan, then act, then report. Exit code 1 where a package failed, 75 where an index could
+ * not be read, 130 where it was interrupted; what was done by then stays done.
+ */
+export async function crawl(
+  sourceIds: readonly string[],
+  command: CrawlCommandOptions,
+  invocation: Invocation,
+): Promise<void> {
+  const { terminal, signal } = invocation
+  const options = toOptions(command)
+  await withStore({ data: command.data }, invocation, async (store, log) => {
+    const { catalog } = store
+    const files = await loadSources(join(packageRoot, 'data/sources'))
+    const sources = createSources(files, {
+      keysDir: join(packageRoot, 'data/keys'),
+      aptRoot: '/',
+      now: () => new Date(),
+    })
+    const http = cliHttp(invocation.env, log, hostPolicies(files))
+    const progress = createProgress(terminal)
+    const minMaker = createMinMaker(store, log)
+    const cache = {
+      get: (key: string) => catalog.indexMemo(key),
+      put: (key: string, memo: Parameters<typeof catalog.putIndexMemo>[1]) => catalog.putIndexMemo(key, memo),
+    }
+    const deps: CrawlDeps = {
+      http,
+      catalog,
+      blobs: store.blobs,
+      tempDir: store.tempDir,
+      log,
+      now: () => new Date(),
+      sources: pickSources(sources, sourceIds),
+      context: { http, cache, log, signal },
+      progress,
+      onBuild: (build) => minMaker.forBuild(build),
+    }
+    try {
+      if (command.plan) {
+        const plan = await planCrawl(options, deps)
+        terminal.out(command.json ? JSON.stringify(planFacts(plan), null, 2) : describePlan(plan))
+        return
+      }
+      // Two crawls of one hub would download the same packages twice.
+      const report = await withLock(command.data, 'crawl', async () =>
+        runCrawl(await planCrawl(options, deps), options, deps),
+      )
+      progress.close()
+      const wire = wireOf(http)
+      if (command.json) terminal.out(JSON.stringify({ ...report, ...wire }, null, 2))
+      else terminal.err(describeReport(report, wire))
+      if (report.interrupted) throw new Exit(ExitCode.interrupted)
+      if (report.failed > 0) throw new Exit(ExitCode.failed)
+      if (report.indexes.some((index) => index.outcome === 'failed')) throw new Exit(ExitCode.tryLater)
+    } finally {
+      progress.close()
+      await http.close()
+    }
+  })
+}
+
+function wireOf(http: HttpClient): { requests: number; bytes: number } {
+  const { requests, bytes } = http.stats()
+  return { requests, bytes }
+}
+
+function toOptions(command: CrawlCommandOptions): CrawlOptions {
+  const arches = (command.arch ?? []).map((text): Arch => {
+    const arch = parseArch(text)
+    if (arch === null) throw new UsageError(`--arch ${text}: expected one of ${ARCHES.join(', ')}`)
+    return arch
+  })
+  return {
+    scope: { versions: command.version ?? [], arches, mirrors: command.mirror ?? [] },
+    arches,
+    release: command.release ?? null,
+    newest: command.newest ?? null,
+    limit: command.limit ?? null,
+    // While one package is decompressed on one core, another can come over the wire.
+    jobs: command.jobs ?? 2,
+    paholeJobs: availableParallelism(),
+    forceDwarf: command.forceDwarf,
+    verify: !command.unverified,
+    retryFailed: command.retryFailed,
+  }
+}
+
+function pickSources(all: readonly Source[], ids: readonly string[]): readonly Source[] {
+  const unknown = ids.filter((id) => !all.some((source) => source.id === id))
+  if (unknown.length > 0) {
+    throw new UsageError(
+      `no source ${unknown.join(', ')}; there are: ${all.map((source) => source.id).join(', ')}`,
+    )
+  }
+  return ids.length === 0 ? all : all.filter((source) => ids.includes(source.id))
+}

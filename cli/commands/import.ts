@@ -1,0 +1,194 @@
+import { readdir, stat } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import { layoutDigest, parseBtf } from '../../btf/index.ts'
+import { describeError, isAbort } from '../../core/errors.ts'
+import { formatKernel, type Kernel, makeKernel, parseBuildId, parseKernel } from '../../core/kernel.ts'
+import { hubVersion } from '../../core/version.ts'
+import type { Build, Store } from '../../store/index.ts'
+import { Exit, ExitCode, UsageError } from '../exit.ts'
+import { createMinMaker } from '../hub/min-maker.ts'
+import { withStore } from '../hub/open.ts'
+import { cliHttp } from '../http.ts'
+import { extractFrom, isUrl } from '../input.ts'
+import type { Invocation } from '../main.ts'
+import { createProgress, formatBytes } from '../terminal.ts'
+
+export interface ImportOptions {
+  readonly data: string
+  readonly json: boolean
+  readonly as?: string
+  readonly buildId?: string
+  readonly banner?: string
+}
+
+/** One file that is to be taken in, and as what. */
+interface ImportItem {
+  readonly path: string
+  readonly kernel: Kernel
+  readonly buildId: string | null
+  readonly banner: string | null
+}
+
+interface ImportOutcome {
+  readonly path: string
+  readonly kernel: string | null
+  readonly outcome: 'imported' | 'known' | 'failed' | 'skipped'
+  readonly digest: string | null
+  readonly reason: string | null
+}
+
+/**
+ * `btfhub import PATH…`: a single BTF with `--as`, or every `DISTRO/VERSION/ARCH/RELEASE.btf[.xz|.gz|.tar.xz]` below
+ * a folder. Each is validated like any other; what fails is told and the rest goes on. Exit code 1 where one failed.
+ */
+export async function importBtf(
+  paths: readonly string[],
+  options: ImportOptions,
+  invocation: Invocation,
+): Promise<void> {
+  const { terminal, signal } = invocation
+  const outcomes: ImportOutcome[] = []
+  const items = options.as === undefined ? await findItems(paths, outcomes) : [singleItem(paths, options)]
+  await withStore({ data: options.data }, invocation, async (store, log) => {
+    const http = cliHttp(invocation.env, log)
+    const progress = createProgress(terminal)
+    const minMaker = createMinMaker(store, log)
+    try {
+      for (const item of items) {
+        if (signal.aborted) break
+        const kernel = formatKernel(item.kernel)
+        if (terminal.isInteractive) progress.start(item.path, kernel, null)
+        try {
+          const { btf, sha256 } = await extractFrom(
+            item.path,
+            { tempDir: store.tempDir },
+            { http, log, signal },
+          )
+          const { build, isNew } = await record(store, item, btf, sha256)
+          await minMaker.forBuild(build)
+          outcomes.push({
+            path: item.path,
+            kernel,
+            outcome: isNew ? 'imported' : 'known',
+            digest: build.btf.digest,
+            reason: null,
+          })
+          progress.finish(
+            item.path,
+            `${kernel}: ${isNew ? formatBytes(build.btf.sizeBytes) : 'known already'}`,
+          )
+        } catch (err) {
+          if (isAbort(err)) throw err
+          const reason = describeError(err)
+          outcomes.push({ path: item.path, kernel, outcome: 'failed', digest: null, reason })
+          progress.finish(item.path, `${kernel}: FAILED: ${reason}`)
+        }
+      }
+    } finally {
+      progress.close()
+      await http.close()
+    }
+  })
+  report(outcomes, options, invocation)
+}
+
+function report(
+  outcomes: readonly ImportOutcome[],
+  options: ImportOptions,
+  { terminal, signal }: Invocation,
+): void {
+  const count = (outcome: ImportOutcome['outcome']): number =>
+    outcomes.filter((o) => o.outcome === outcome).length
+  if (options.json) terminal.out(JSON.stringify(outcomes, null, 2))
+  else {
+    for (const skipped of outcomes.filter((o) => o.outcome === 'skipped')) {
+      terminal.err(`${skipped.path}: skipped: ${skipped.reason}`)
+    }
+    terminal.err(
+      `${count('imported')} imported, ${count('known')} known already, ${count('skipped')} skipped, ${count('failed')} failed`,
+    )
+  }
+  if (signal.aborted) throw new Exit(ExitCode.interrupted)
+  if (count('failed') > 0) throw new Exit(ExitCode.failed)
+}
+
+function singleItem(paths: readonly string[], options: ImportOptions): ImportItem {
+  const [path, ...rest] = paths
+  if (path === undefined || rest.length > 0) throw new UsageError('--as names one kernel: give one file')
+  const buildId = options.buildId === undefined ? null : parseBuildId(options.buildId)
+  if (options.buildId !== undefined && buildId === null) {
+    throw new UsageError(`--build-id ${options.buildId}: expected 16 to 64 hex digits`)
+  }
+  return { path, kernel: parseKernel(options.as ?? ''), buildId, banner: options.banner?.trimEnd() ?? null }
+}
+
+const BTF_FILE = /^(.+)\.btf(\.xz|\.gz|\.zst|\.tar\.xz|\.tar\.gz)?$/
+
+/** The files of a btfhub-shaped tree. Sidecars and the like are passed over; misplaced BTF is told of. */
+async function findItems(paths: readonly string[], outcomes: ImportOutcome[]): Promise<ImportItem[]> {
+  const items: ImportItem[] = []
+  for (const root of paths) {
+    if (isUrl(root) || !(await stat(root)).isDirectory()) {
+      throw new UsageError(`${root}: a single file needs --as DISTRO/VERSION/ARCH/RELEASE`)
+    }
+    const names = await readdir(root, { recursive: true })
+    for (const name of names.sort()) {
+      const parts = name.split(sep)
+      const release = BTF_FILE.exec(parts.at(-1) ?? '')?.[1]
+      if (release === undefined) continue
+      const path = join(root, name)
+      try {
+        items.push({ path, kernel: kernelAt(parts, release), buildId: null, banner: null })
+      } catch (err) {
+        const reason = describeError(err)
+        outcomes.push({ path: relative('.', path), kernel: null, outcome: 'skipped', digest: null, reason })
+      }
+    }
+  }
+  return items
+}
+
+function kernelAt(parts: readonly string[], release: string): Kernel {
+  const [distro, version, arch] = parts.slice(-4, -1)
+  if (distro === undefined || version === undefined || arch === undefined) {
+    throw new UsageError('not at DISTRO/VERSION/ARCH/RELEASE.btf')
+  }
+  return makeKernel(distro, version, arch, release)
+}
+
+async function record(
+  store: Store,
+  item: ImportItem,
+  bytes: Uint8Array,
+  sha256: Build['provenance']['packageSha256'],
+): Promise<{ build: Build; isNew: boolean }> {
+  const btf = await store.blobs.put(bytes)
+  const key = `import/${formatKernel(item.kernel)}/${btf.digest}`
+  const known = await store.catalog.buildByKey(key)
+  if (known !== null) return { build: known, isNew: false }
+  const build = await store.catalog.addBuild({
+    kernel: item.kernel,
+    flavour: 'unknown',
+    series: `${item.kernel.distro}/${item.kernel.version}`,
+    key,
+    btf,
+    layoutDigest: layoutDigest(parseBtf(bytes)),
+    provenance: {
+      source: 'import',
+      origin: 'imported',
+      packageName: null,
+      packageVersion: null,
+      url: item.path,
+      packageSha256: sha256,
+      verified: 'none',
+      buildId: item.buildId,
+      banner: item.banner,
+      paholeVersion: null,
+      paholeFlags: null,
+      warnings: [],
+      createdAt: new Date().toISOString(),
+      hubVersion,
+    },
+  })
+  return { build, isNew: true }
+}

@@ -1,0 +1,72 @@
+import { formatKernel } from '../../core/kernel.ts'
+import { formatBytes, formatSeconds, formatTable } from '../terminal.ts'
+import type { CrawlPlan, CrawlReport } from './crawl.ts'
+
+/** A plan as plain data, for `--json`. */
+export function planFacts(plan: CrawlPlan): object {
+  return {
+    indexes: plan.indexes,
+    packages: plan.packages.map(({ pkg, state, failure, bytes }) => ({
+      kernel: formatKernel(pkg.kernel),
+      packageName: pkg.packageName,
+      packageVersion: pkg.packageVersion,
+      state,
+      bytes,
+      failure:
+        failure === null ? null : { code: failure.code, tries: failure.tries, nextTryAt: failure.nextTryAt },
+    })),
+  }
+}
+
+/** What a crawl would do and what it would cost at most. */
+export function describePlan(plan: CrawlPlan): string {
+  const fresh = plan.packages.filter(({ state }) => state === 'new')
+  const known = plan.packages.filter(({ state }) => state === 'known').length
+  const waiting = plan.packages.filter(({ state }) => state === 'waiting').length
+  const bytes = fresh.reduce((sum, planned) => sum + (planned.bytes ?? 0), 0)
+  const table = formatTable(
+    ['KERNEL', 'PACKAGE VERSION', 'STATE', 'TO READ'],
+    plan.packages.map(({ pkg, state, bytes: size, failure }) => [
+      formatKernel(pkg.kernel),
+      pkg.packageVersion,
+      failure === null ? state : `${state} (failed ${failure.tries}x: ${failure.code})`,
+      state === 'new' ? (size === null ? '?' : formatBytes(size)) : '-',
+    ]),
+  )
+  const summary = `${fresh.length} new (${formatBytes(bytes)} to read), ${known} known, ${waiting} waiting for another try`
+  return [...(plan.packages.length > 0 ? [table, ''] : []), ...describeIndexes(plan.indexes), summary].join(
+    '\n',
+  )
+}
+
+/** What a crawl did, for people. */
+export function describeReport(
+  report: CrawlReport,
+  wire: { readonly requests: number; readonly bytes: number },
+): string {
+  const count = (outcome: string): number => report.builds.filter((build) => build.outcome === outcome).length
+  const failures = report.builds.filter((build) => build.outcome === 'failed')
+  return [
+    ...describeIndexes(report.indexes),
+    ...failures.map(
+      (build) => `failed: ${build.kernel} ${build.packageVersion}: ${build.code}: ${build.reason}`,
+    ),
+    `${count('embedded')} embedded, ${count('dwarf')} from DWARF, ${failures.length} failed, ` +
+      `${report.known} known already, ${report.waiting} waiting for another try; ` +
+      `${wire.requests} requests, ${formatBytes(wire.bytes)}, ${formatSeconds(report.elapsedMs)}` +
+      (report.interrupted ? '; INTERRUPTED' : ''),
+  ].join('\n')
+}
+
+function describeIndexes(indexes: CrawlReport['indexes']): string[] {
+  const sum = (outcome: string): number => indexes.filter((index) => index.outcome === outcome).length
+  return [
+    ...indexes
+      .filter((index) => index.outcome === 'failed')
+      .map((index) => `index FAILED: ${index.index}: ${index.reason ?? 'no reason is known'}`),
+    ...indexes
+      .filter((index) => index.outcome !== 'failed' && index.outcome !== 'absent' && !index.signed)
+      .map((index) => `index without a verified signature: ${index.index}`),
+    `indexes: ${sum('new')} new, ${sum('unchanged')} unchanged, ${sum('absent')} not offered, ${sum('failed')} failed`,
+  ]
+}

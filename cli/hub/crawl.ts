@@ -1,0 +1,228 @@
+import PQueue from 'p-queue'
+import type { Arch } from '../../core/kernel.ts'
+import { formatKernel } from '../../core/kernel.ts'
+import { describeError, isAbort } from '../../core/errors.ts'
+import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
+import type { Progress } from '../../core/progress.ts'
+import {
+  type CrawlContext,
+  type CrawlScope,
+  type IndexReport,
+  selectPackages,
+  type Source,
+} from '../../crawler/index.ts'
+import { type Build, type Failure, StoreError } from '../../store/index.ts'
+import { ingest, type IngestDeps } from './ingest.ts'
+import { formatBytes, formatSeconds } from '../terminal.ts'
+
+/** What a crawl was asked for. */
+export interface CrawlOptions {
+  readonly scope: CrawlScope
+  readonly arches: readonly Arch[]
+  readonly release: RegExp | null
+  /** Newest builds per series, flavour and arch; null for all. */
+  readonly newest: number | null
+  /** Packages to ingest in this run; null for all. */
+  readonly limit: number | null
+  readonly jobs: number
+  readonly paholeJobs: number
+  readonly forceDwarf: boolean
+  readonly verify: boolean
+  readonly retryFailed: boolean
+}
+
+/** What is to be done for one build. */
+export type PlanState = 'known' | 'new' | 'waiting'
+
+export interface PlannedPackage {
+  readonly pkg: KernelPackage
+  readonly state: PlanState
+  /** Of a build that failed before. */
+  readonly failure: Failure | null
+  /** Bytes that the package to be read first has; null where the index does not say. */
+  readonly bytes: number | null
+}
+
+export interface CrawlPlan {
+  /** `performance.now()` when the planning began. */
+  readonly startedMs: number
+  readonly packages: readonly PlannedPackage[]
+  readonly indexes: readonly IndexReport[]
+}
+
+export interface CrawlDeps extends IngestDeps {
+  readonly sources: readonly Source[]
+  readonly context: CrawlContext
+  readonly progress: Progress
+  /** Told of each build as it lands, before the next is begun: min BTF for the tools is made here. */
+  readonly onBuild: (build: Build) => Promise<void>
+}
+
+/** Everything that the indexes offer, and what this hub has of it. Reads indexes, downloads no package. */
+export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise<CrawlPlan> {
+  const startedMs = performance.now()
+  const listed: KernelPackage[] = []
+  const indexes: IndexReport[] = []
+  for (const source of deps.sources) {
+    const listing = await source.list(options.scope, deps.context)
+    indexes.push(...listing.indexes)
+    listed.push(...listing.packages)
+  }
+  const selected = selectPackages(options.forceDwarf ? listed.filter((pkg) => pkg.debug !== null) : listed, {
+    arches: options.arches,
+    ...(options.release !== null && { release: options.release }),
+    ...(options.newest !== null && { newest: options.newest }),
+  })
+  const known = new Set((await deps.catalog.builds()).map((build) => build.key))
+  const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
+  const now = deps.now().toISOString()
+  let left = options.limit ?? Infinity
+  const packages: PlannedPackage[] = []
+  for (const pkg of selected) {
+    const key = packageKey(pkg)
+    const failure = failures.get(key) ?? null
+    const due = failure === null || options.retryFailed || failure.nextTryAt <= now
+    const state: PlanState = known.has(key) ? 'known' : due ? 'new' : 'waiting'
+    if (state === 'new' && left-- <= 0) continue
+    const first = options.forceDwarf ? pkg.debug : (pkg.image ?? pkg.debug)
+    packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
+  }
+  return { startedMs, packages, indexes }
+}
+
+/** How one build ended in this run. */
+export interface BuildOutcome {
+  readonly kernel: string
+  readonly packageName: string
+  readonly packageVersion: string
+  readonly outcome: 'embedded' | 'dwarf' | 'failed'
+  readonly btf: string | null
+  readonly sizeBytes: number | null
+  readonly bytesRead: number
+  readonly elapsedMs: number
+  readonly code: string | null
+  readonly reason: string | null
+}
+
+export interface CrawlReport {
+  readonly indexes: readonly IndexReport[]
+  readonly known: number
+  readonly waiting: number
+  readonly builds: readonly BuildOutcome[]
+  readonly failed: number
+  readonly interrupted: boolean
+  readonly elapsedMs: number
+}
+
+/** Does what a plan says: `jobs` packages at a time, each recorded as soon as it is whole or has failed. */
+export async function runCrawl(
+  plan: CrawlPlan,
+  options: CrawlOptions,
+  deps: CrawlDeps,
+): Promise<CrawlReport> {
+  const { signal } = deps.context
+  const todo = plan.packages.filter((planned) => planned.state === 'new')
+  const queue = new PQueue({ concurrency: options.jobs })
+  const builds: BuildOutcome[] = []
+  const work = todo.map((planned) =>
+    queue.add(async () => {
+      // What is still queued when the run is interrupted was not tried: it is neither done nor failed.
+      if (signal.aborted) return
+      const outcome = await ingestOne(planned, options, deps)
+      if (outcome !== null) builds.push(outcome)
+    }),
+  )
+  try {
+    await Promise.all(work)
+  } catch (err) {
+    // What is under way still wants the store: it ends before the caller closes that.
+    queue.clear()
+    await queue.onIdle()
+    throw err
+  }
+  return {
+    indexes: plan.indexes,
+    known: plan.packages.filter((planned) => planned.state === 'known').length,
+    waiting: plan.packages.filter((planned) => planned.state === 'waiting').length,
+    builds,
+    failed: builds.filter((build) => build.outcome === 'failed').length,
+    interrupted: signal.aborted,
+    elapsedMs: performance.now() - plan.startedMs,
+  }
+}
+
+/** One build to its end; a failure is recorded with its reason. Null where the run was interrupted in it. */
+async function ingestOne(
+  planned: PlannedPackage,
+  options: CrawlOptions,
+  deps: CrawlDeps,
+): Promise<BuildOutcome | null> {
+  const { pkg } = planned
+  const { signal } = deps.context
+  const key = packageKey(pkg)
+  const kernel = formatKernel(pkg.kernel)
+  const started = performance.now()
+  let bytesRead = 0
+  deps.progress.start(key, kernel, planned.bytes)
+  const done = (
+    rest: Pick<BuildOutcome, 'outcome' | 'btf' | 'sizeBytes' | 'code' | 'reason'>,
+  ): BuildOutcome => ({
+    kernel,
+    packageName: pkg.packageName,
+    packageVersion: pkg.packageVersion,
+    bytesRead,
+    elapsedMs: performance.now() - started,
+    ...rest,
+  })
+  try {
+    const { build } = await ingest(
+      pkg,
+      {
+        forceDwarf: options.forceDwarf,
+        verify: options.verify,
+        jobs: options.paholeJobs,
+        signal,
+        onProgress: (phase, bytes) => {
+          bytesRead = bytes
+          deps.progress.update(key, bytes, phase)
+        },
+      },
+      deps,
+    )
+    await deps.onBuild(build)
+    const { origin } = build.provenance
+    const took = `${formatBytes(bytesRead)} read in ${formatSeconds(performance.now() - started)}`
+    deps.progress.finish(key, `${kernel}: ${origin}, ${formatBytes(build.btf.sizeBytes)} of BTF, ${took}`)
+    return done({
+      outcome: origin === 'dwarf' ? 'dwarf' : 'embedded',
+      btf: build.btf.digest,
+      sizeBytes: build.btf.sizeBytes,
+      code: null,
+      reason: null,
+    })
+  } catch (err) {
+    if (signal.aborted && isAbort(err)) {
+      deps.progress.finish(key, `${kernel}: interrupted`)
+      return null
+    }
+    // The hub's own disk or catalog is at fault, and would be for every package that follows.
+    if (err instanceof StoreError) throw err
+    const code = errorCode(err)
+    const reason = describeError(err)
+    await deps.catalog.addFailure({
+      key,
+      kernel: pkg.kernel,
+      code,
+      message: reason,
+      lastTryAt: deps.now().toISOString(),
+    })
+    deps.log.info({ kernel, code, reason }, 'no BTF from this package')
+    deps.progress.finish(key, `${kernel}: FAILED ${code}: ${reason}`)
+    return done({ outcome: 'failed', btf: null, sizeBytes: null, code, reason })
+  }
+}
+
+function errorCode(err: unknown): string {
+  const code = (err as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : 'INTERNAL'
+}

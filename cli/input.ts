@@ -1,0 +1,75 @@
+import { createReadStream } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { type Btf, loadBtf } from '../btf/index.ts'
+import { type Http, HttpError } from '../core/http.ts'
+import { limits } from '../core/limits.ts'
+import { createLog, type Log } from '../core/log.ts'
+import { extract, type Extracted, type ExtractOptions } from '../extractor/index.ts'
+import { cliHttp } from './http.ts'
+import type { Invocation } from './main.ts'
+
+/** What of an extraction a command may want to be different. */
+export type ReadOptions = Partial<
+  Pick<ExtractOptions, 'release' | 'forceDwarf' | 'readToEnd' | 'onProgress' | 'tempDir' | 'jobs'>
+>
+
+/** Takes the BTF out of a path or URL, whatever kind of file it is. Throws `ExtractError`, `HttpError` or ENOENT. */
+export async function extractFrom(
+  pathOrUrl: string,
+  options: ReadOptions,
+  io: { readonly http: Http; readonly log: Log; readonly signal: AbortSignal },
+): Promise<Extracted> {
+  return await extract(
+    { name: pathOrUrl, bytes: await openInput(pathOrUrl, io.http, io.signal) },
+    {
+      release: null,
+      forceDwarf: false,
+      readToEnd: true,
+      tempDir: tmpdir(),
+      jobs: 1,
+      ...options,
+      signal: io.signal,
+      log: io.log,
+    },
+  )
+}
+
+/** The bytes of a path or URL as they come. Throws HttpError, or ENOENT and its like while they are read. */
+export async function openInput(
+  pathOrUrl: string,
+  http: Http,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array>> {
+  if (!isUrl(pathOrUrl)) return createReadStream(pathOrUrl, { highWaterMark: 1 << 20, signal })
+  const stream = await http.stream(pathOrUrl, { signal, maxBytes: limits.package.maxBytes })
+  if (stream === null) throw new HttpError('BAD_URL', `${pathOrUrl}: not there (404)`)
+  return stream.bytes
+}
+
+export function isUrl(text: string): boolean {
+  return /^(https?|file):/i.test(text)
+}
+
+/** The BTF of a path or URL, parsed: what `dump`, `diff` and `minimize` work on. A module's needs its `base`. */
+export async function readBtf(pathOrUrl: string, invocation: Invocation, base?: Btf): Promise<Btf> {
+  const log = createLog(invocation.logLevel)
+  const http = cliHttp(invocation.env, log)
+  try {
+    if (base !== undefined)
+      return loadBtf(await readAll(await openInput(pathOrUrl, http, invocation.signal)), { base })
+    const { btf } = await extractFrom(
+      pathOrUrl,
+      { readToEnd: false },
+      { http, log, signal: invocation.signal },
+    )
+    return loadBtf(btf)
+  } finally {
+    await http.close()
+  }
+}
+
+async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = []
+  for await (const chunk of bytes) chunks.push(chunk)
+  return Buffer.concat(chunks)
+}

@@ -1,0 +1,315 @@
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { hubVersion } from '../core/version.ts'
+import type { LogLevel } from '../core/log.ts'
+import { exitCodeOf, ExitCode, explain } from './exit.ts'
+import { processTerminal, type Terminal } from './terminal.ts'
+
+/** What every command gets besides its own options. */
+export interface Invocation {
+  readonly terminal: Terminal
+  readonly env: NodeJS.ProcessEnv
+  /** Aborted by SIGINT and SIGTERM. */
+  readonly signal: AbortSignal
+  readonly logLevel: LogLevel
+}
+
+/** Runs one command line and sets the exit code. */
+export async function main(argv: readonly string[]): Promise<void> {
+  const controller = new AbortController()
+  const interrupt = (name: NodeJS.Signals): void => {
+    // The second one does not wait for anything.
+    if (controller.signal.aborted) process.exit(ExitCode.interrupted)
+    controller.abort(new DOMException(`stopped by ${name}`, 'AbortError'))
+  }
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt)
+  // `btfhub list | head` closes the pipe early: that is no error.
+  process.stdout.on('error', (err: NodeJS.ErrnoException) => {
+    if (err.code === 'EPIPE') process.exit(ExitCode.done)
+    throw err
+  })
+  process.exitCode = await run(argv, processTerminal, process.env, controller.signal)
+}
+
+/** Runs one command line and gives the exit code; nothing but `terminal` is written to. */
+export async function run(
+  argv: readonly string[],
+  terminal: Terminal,
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const program = createProgram({ terminal, env, signal })
+  try {
+    await program.parseAsync([...argv])
+    return ExitCode.done
+  } catch (err) {
+    if (err instanceof CommanderError) return err.exitCode === 0 ? ExitCode.done : ExitCode.usage
+    const text = explain(err)
+    if (text !== '') terminal.err(`btfhub: ${text}`)
+    return exitCodeOf(err)
+  }
+}
+
+type Base = Omit<Invocation, 'logLevel'>
+
+function createProgram(base: Base): Command {
+  const program = new Command('btfhub')
+  program
+    .description('Kernel BTF by release: crawled, extracted, minimized and served for CO-RE eBPF programs.')
+    .version(hubVersion)
+    .addOption(
+      new Option('--log-level <level>', 'what is logged on stderr, as JSON lines')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('warn')
+        .env('BTFHUB_LOG_LEVEL'),
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => base.terminal.out(text.replace(/\n$/, '')),
+      writeErr: (text) => base.terminal.err(text.replace(/\n$/, '')),
+    })
+    .showHelpAfterError('(add --help for what there is)')
+  const invocation = (): Invocation => ({
+    ...base,
+    logLevel: program.opts<{ logLevel: LogLevel }>().logLevel,
+  })
+  addClientCommands(program, invocation)
+  addHubCommands(program, invocation)
+  addFileCommands(program, invocation)
+  for (const command of program.commands) command.copyInheritedSettings(program)
+  return program
+}
+
+const dataOption = (): Option =>
+  new Option('--data <dir>', 'where the hub keeps its state').env('BTFHUB_DATA').default('data/hub')
+const jsonOption = (): Option => new Option('--json', 'print facts as JSON').default(false)
+
+function addClientCommands(program: Command, invocation: () => Invocation): void {
+  program
+    .command('get [release]')
+    .description("the path of a verified BTF for a kernel, this host's by default")
+    .addOption(new Option('--hub <url...>', 'hubs to ask, in order').env('BTFHUB_URL'))
+    .option('--tool <name[@version]>', 'min BTF for a tool that the hub knows')
+    .option('--arch <arch>', 'architecture of the kernel')
+    .option('--distro <id>', 'os-release ID')
+    .option('--version <id>', 'os-release VERSION_ID')
+    .option('--build-id <hex>', 'GNU build-id of the kernel')
+    .option('--banner <text>', 'the text of /proc/version')
+    .option('-o, --output <file>', 'write it there instead of into the cache')
+    .addOption(
+      new Option('--format <format>', 'what to write')
+        .choices(['raw', 'elf', 'gz', 'xz', 'tar.xz'])
+        .default('raw'),
+    )
+    .option('--force', "ask the hub even where this host's kernel has BTF", false)
+    .addOption(new Option('--cache <dir>', 'where verified BTF is kept').env('BTFHUB_CACHE'))
+    .addOption(jsonOption())
+    .action(async (release, options) => {
+      const { get } = await import('./commands/get.ts')
+      await get(release, options, invocation())
+    })
+}
+
+function addHubCommands(program: Command, invocation: () => Invocation): void {
+  program
+    .command('crawl [source...]')
+    .description('find kernels that distributions offer, and take in the BTF of those that are new')
+    .option('--plan', 'show what would be done and its cost, and do nothing', false)
+    .option('--version <id...>', "versions of the distribution, `12`; all of the source's by default")
+    .option('--arch <arch...>', 'architectures; all of the source by default')
+    .option('--release <regex>', 'only kernels whose release matches', parseRegex)
+    .option('--newest <n>', 'only the newest builds per series and flavour', parseCount)
+    .option('--limit <n>', 'at most so many new builds in this run', parseCount)
+    .option('--jobs <n>', 'packages at a time', parseCount)
+    .option('--mirror <url...>', "base URLs that replace the source's own mirrors")
+    .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
+    .option('--unverified', 'end each download as soon as the BTF is whole, its digest unchecked', false)
+    .option('--retry-failed', 'try again what failed before, whether due or not', false)
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (sources, options) => {
+      const { crawl } = await import('./commands/crawl.ts')
+      await crawl(sources, options, invocation())
+    })
+
+  program
+    .command('import <path...>')
+    .description('take in BTF files: one with --as, or folders in the layout of btfhub')
+    .option('--as <kernel>', 'DISTRO/VERSION/ARCH/RELEASE of a single file')
+    .option('--build-id <hex>', 'its GNU build-id, with --as')
+    .option('--banner <text>', 'its text of /proc/version, with --as')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (paths, options) => {
+      const { importBtf } = await import('./commands/import.ts')
+      await importBtf(paths, options, invocation())
+    })
+
+  const tool = program.command('tool').description('the tools that min BTF is kept ready for')
+  tool
+    .command('add <name[@version]> <object...>')
+    .description('register BPF objects (.bpf.o) and make their min BTF for every kernel')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (name, objects, options) => {
+      const { toolAdd } = await import('./commands/tool.ts')
+      await toolAdd(name, objects, options, invocation())
+    })
+  tool
+    .command('list')
+    .description('the tools that are registered')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { toolList } = await import('./commands/tool.ts')
+      await toolList(options, invocation())
+    })
+  tool
+    .command('rm <name[@version]>')
+    .description('forget a tool, or one version of it')
+    .addOption(dataOption())
+    .action(async (name, options) => {
+      const { toolRemove } = await import('./commands/tool.ts')
+      await toolRemove(name, options, invocation())
+    })
+
+  program
+    .command('serve')
+    .description('the registry: BTF and min BTF over HTTP')
+    .option('--port <n>', 'port to listen on, 0 for any', parsePort, 8080)
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .addOption(
+      new Option('--public-url <url>', 'how clients reach this hub, for get.sh').env('BTFHUB_PUBLIC_URL'),
+    )
+    .addOption(dataOption())
+    .action(async (options) => {
+      const { serve } = await import('./commands/serve.ts')
+      await serve(options, invocation())
+    })
+
+  program
+    .command('list')
+    .description('the kernels that the hub has')
+    .option('--distro <id>', 'os-release ID')
+    .option('--version <id>', 'os-release VERSION_ID')
+    .option('--arch <arch>', 'architecture')
+    .option('--origin <origin>', 'embedded, dwarf or imported')
+    .option('-q, --query <text>', 'a part of the release')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { list } = await import('./commands/list.ts')
+      await list(options, invocation())
+    })
+  program
+    .command('show <release>')
+    .description('all that the hub knows of a kernel: RELEASE or DISTRO/VERSION/ARCH/RELEASE')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (release, options) => {
+      const { show } = await import('./commands/list.ts')
+      await show(release, options, invocation())
+    })
+  program
+    .command('failures')
+    .description('the packages that gave no BTF, why, and when they are tried again')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { failures } = await import('./commands/list.ts')
+      await failures(options, invocation())
+    })
+  program
+    .command('verify')
+    .description('audit every blob and every row that points at one')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { verify } = await import('./commands/verify.ts')
+      await verify(options, invocation())
+    })
+  program
+    .command('gc')
+    .description('drop blobs that nothing points at')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { gc } = await import('./commands/verify.ts')
+      await gc(options, invocation())
+    })
+  program
+    .command('doctor')
+    .description('what this machine has and lacks')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { doctor } = await import('./commands/doctor.ts')
+      await doctor(options, invocation())
+    })
+}
+
+function addFileCommands(program: Command, invocation: () => Invocation): void {
+  program
+    .command('extract <file>')
+    .description('the BTF of a package, vmlinux, vmlinuz or BTF file, by path or URL')
+    .option('-o, --output <file>', 'write the raw BTF there; without it only its provenance is told')
+    .option('--release <release>', 'the kernel that is wanted, where a package has several')
+    .option('--force-dwarf', 'encode DWARF with pahole even where there is BTF', false)
+    .option('--unverified', 'end the reading as soon as the BTF is whole; its sha256 is then unknown', false)
+    .addOption(jsonOption())
+    .action(async (file, options) => {
+      const { extractFile } = await import('./commands/extract.ts')
+      await extractFile(file, options, invocation())
+    })
+  program
+    .command('minimize')
+    .description('cut BTF down to what BPF objects need, without a hub')
+    .requiredOption('--btf <file...>', 'kernel BTF: raw, ELF, or compressed')
+    .requiredOption('--object <file...>', 'BPF objects of one tool')
+    .requiredOption('-o, --output <path>', 'a file for one BTF; a folder for several, or where it ends in /')
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { minimizeFiles } = await import('./commands/minimize.ts')
+      await minimizeFiles(options, invocation())
+    })
+  program
+    .command('dump <file>')
+    .description('BTF as text: a vmlinux.h, or one type')
+    .addOption(new Option('--format <format>', 'form of the text').choices(['c', 'raw', 'json']).default('c'))
+    .option('--type <name>', 'one type, by name')
+    .option('--base <file>', 'the base of a split BTF')
+    .action(async (file, options) => {
+      const { dump } = await import('./commands/dump.ts')
+      await dump(file, options, invocation())
+    })
+  program
+    .command('diff <a> <b>')
+    .description("what changed between two kernels' layouts; exit code 1 where they differ")
+    .option('--type <name>', 'one type, by name')
+    .addOption(jsonOption())
+    .action(async (a, b, options) => {
+      const { diff } = await import('./commands/diff.ts')
+      await diff(a, b, options, invocation())
+    })
+}
+
+function parseCount(text: string): number {
+  const count = Number(text)
+  if (!Number.isInteger(count) || count < 1)
+    throw new InvalidArgumentError('Expected a whole number above 0.')
+  return count
+}
+
+function parsePort(text: string): number {
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65535)
+    throw new InvalidArgumentError('Expected 0 to 65535.')
+  return port
+}
+
+function parseRegex(text: string): RegExp {
+  try {
+    return new RegExp(text)
+  } catch (err) {
+    throw new InvalidArgumentError(`Not a regular expression: ${(err as Error).message}`)
+  }
+}
