@@ -1,7 +1,7 @@
 import { type Endian } from './bytes.ts'
 import { BtfError, malformedType } from './errors.ts'
 import { inflate } from './inflate.ts'
-import { NameIndex } from './name-index.ts'
+import { essentialName, NameIndex } from './name-index.ts'
 import { StringTable } from './strings.ts'
 import type { BtfType } from './types.ts'
 import {
@@ -137,10 +137,10 @@ export class Btf {
 
   /** Ids of the types (FUNC, VAR and the like aside) of exactly that name, ascending, the base's included. */
   idsByName(name: string): number[] {
-    return this.idsByEssentialName(name).filter((id) => this.name(id) === name)
+    return this.idsByEssentialName(essentialName(name)).filter((id) => this.name(id) === name)
   }
 
-  /** The same for the name without its `___flavor`, as CO-RE looks up candidates. */
+  /** Ids of the types that have that name when their `___flavor` is taken off, as CO-RE looks up candidates. */
   idsByEssentialName(name: string): number[] {
     this.#names ??= new NameIndex(this)
     const own = this.#names.find(name)

@@ -7,17 +7,8 @@ import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { builtinTypeText } from './c-scalars.ts'
 import { malformedType } from './errors.ts'
-import { skipModifiersAndTypedefs, sizeOf } from './layout.ts'
+import { memberSpot, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
 import { Kind, kindName } from './wire.ts'
-
-/** Where a member lies, with the width of old bitfields taken from their INT. */
-export interface MemberSpot {
-  readonly nameOffset: number
-  readonly typeId: number
-  readonly offsetBits: number
-  /** 0 where it is no bitfield. */
-  readonly bitfieldBits: number
-}
 
 /** How to write a struct or union. */
 export interface Placement {
@@ -62,28 +53,6 @@ export class CLayout {
     throw malformedType(id, this.#btf.byteOffset(id), `${kindName(this.#btf.kind(id))} has no size`)
   }
 
-  /** Members of a struct or union, from the words. */
-  member(id: number, index: number): MemberSpot {
-    const btf = this.#btf
-    const [nameOffset, typeId, raw] = [3, 4, 5].map((word) => btf.word(id, word + index * 3)) as [
-      number,
-      number,
-      number,
-    ]
-    if (btf.kindFlag(id)) {
-      return { nameOffset, typeId, offsetBits: raw & 0xffffff, bitfieldBits: raw >>> 24 }
-    }
-    const target = skipModifiersAndTypedefs(btf, typeId)
-    if (btf.kind(target) === Kind.INT) {
-      const data = btf.word(target, 3)
-      const [bits, offset] = [data & 0xff, (data >>> 16) & 0xff]
-      if (bits !== btf.sizeOrType(target) * 8 || offset !== 0 || raw % 8 !== 0) {
-        return { nameOffset, typeId, offsetBits: raw + offset, bitfieldBits: bits }
-      }
-    }
-    return { nameOffset, typeId, offsetBits: raw, bitfieldBits: 0 }
-  }
-
   /** Alignment of a type as it will be printed. Throws BtfError `MALFORMED` where it has none. */
   alignOf(id: number, depth = 0): number {
     const btf = this.#btf
@@ -126,7 +95,7 @@ export class CLayout {
     }
     let natural = 1
     for (let i = 0; i < btf.vlen(id); i++) {
-      natural = Math.max(natural, this.alignOf(this.member(id, i).typeId, depth))
+      natural = Math.max(natural, this.alignOf(memberSpot(btf, id, i).typeId, depth))
     }
     const place = btf.kind(id) === Kind.UNION ? this.#placeUnion : this.#placeStruct
     const placed = place.call(this, id, natural, false) ?? place.call(this, id, 1, true)
@@ -144,7 +113,7 @@ export class CLayout {
       at = offset
     }
     for (let i = 0; i < btf.vlen(id); i++) {
-      const { typeId, offsetBits, bitfieldBits } = this.member(id, i)
+      const { typeId, offsetBits, bitfieldBits } = memberSpot(this.#btf, id, i)
       const unitBits = this.sizeOf(typeId) * 8
       const alignBits = packed ? 8 : this.alignOf(typeId) * 8
       const spot = (from: number): number => {
@@ -168,7 +137,7 @@ export class CLayout {
     const sizeBytes = btf.sizeOrType(id)
     let largest = 0
     for (let i = 0; i < btf.vlen(id); i++) {
-      const { typeId, offsetBits, bitfieldBits } = this.member(id, i)
+      const { typeId, offsetBits, bitfieldBits } = memberSpot(this.#btf, id, i)
       if (offsetBits !== 0) return null
       largest = Math.max(largest, bitfieldBits === 0 ? this.sizeOf(typeId) : Math.ceil(bitfieldBits / 8))
     }

@@ -1,9 +1,10 @@
 import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
-import { CLayout, type Gap, type MemberSpot, paddingOf, type Placement } from './c-layout.ts'
+import { CLayout, type Gap, paddingOf, type Placement } from './c-layout.ts'
 import { cIdentifier, type CNames, isForward, isTagged, NameSpace, tagKeyword } from './c-names.ts'
 import { builtinTypeText, scalarText } from './c-scalars.ts'
 import { BtfError, malformedType } from './errors.ts'
+import { memberSpot, type MemberSpot } from './layout.ts'
 import { Kind, kindName } from './wire.ts'
 
 /** clang declares it itself, and not as most kernels' compilers do. */
@@ -198,7 +199,7 @@ export class CPrinter {
     }
     for (let i = 0; i < btf.vlen(id); i++) {
       fillGaps(i)
-      lines.push(this.#memberText(id, this.layout.member(id, i), place, space))
+      lines.push(this.#memberText(id, memberSpot(btf, id, i), place, space))
     }
     fillGaps(btf.vlen(id))
     const body = lines.map((line) => `${place.indent}\t${line}\n`).join('')

@@ -61,6 +61,36 @@ export function sizeOf(btf: Btf, id: number, pointerBytes = 8): number | null {
   throw malformedType(id, btf.byteOffset(id), `nested deeper than ${limits.btf.maxDepth}`)
 }
 
+/** Where a member lies, by the words of its record. */
+export interface MemberSpot {
+  readonly nameOffset: number
+  readonly typeId: number
+  /** From the start of the struct. */
+  readonly offsetBits: number
+  /** 0 where it is no bitfield. */
+  readonly bitfieldBits: number
+}
+
+/**
+ * Member `index` of a struct or union. Without kind_flag (pahole before 1.13) a bitfield's width, and a part of its
+ * offset, are those of its INT. Throws BtfError `MALFORMED` for a type that is not there.
+ */
+export function memberSpot(btf: Btf, id: number, index: number): MemberSpot {
+  const nameOffset = btf.word(id, 3 + index * 3)
+  const typeId = btf.word(id, 4 + index * 3)
+  const raw = btf.word(id, 5 + index * 3)
+  if (btf.kindFlag(id)) return { nameOffset, typeId, offsetBits: raw & 0xffffff, bitfieldBits: raw >>> 24 }
+  const target = skipModifiersAndTypedefs(btf, typeId)
+  if (btf.kind(target) === Kind.INT) {
+    const data = btf.word(target, 3)
+    const [bits, offset] = [data & 0xff, (data >>> 16) & 0xff]
+    if (bits !== btf.sizeOrType(target) * 8 || offset !== 0 || raw % 8 !== 0) {
+      return { nameOffset, typeId, offsetBits: raw + offset, bitfieldBits: bits }
+    }
+  }
+  return { nameOffset, typeId, offsetBits: raw, bitfieldBits: 0 }
+}
+
 /** A member found by name, wherever in anonymous structs and unions it lies. */
 export interface FoundMember {
   readonly typeId: number

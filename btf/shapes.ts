@@ -4,7 +4,7 @@ import { isForward, isTagged, plainNames, tagKeyword } from './c-names.ts'
 import { CPrinter } from './c-printer.ts'
 import type { MemberShape, ShapeKind, TypeShape } from './diff-types.ts'
 import { BtfError, malformedType } from './errors.ts'
-import { isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
+import { isModifier, memberSpot, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
 import { Kind } from './wire.ts'
 
 /** Reads definitions as shapes, which know nothing of ids and can be held against those of another BTF. */
@@ -66,7 +66,7 @@ export class ShapeReader {
       if (++this.#steps > limits.btf.maxDumpSteps) {
         throw new BtfError('LIMIT', `diff: more than ${limits.btf.maxDumpSteps} members, at type id ${id}`)
       }
-      const { nameOffset, typeId, offsetBits, bitfieldBits } = this.#printer.layout.member(id, i)
+      const { nameOffset, typeId, offsetBits, bitfieldBits } = memberSpot(btf, id, i)
       const at = baseBits + offsetBits
       const name = btf.nameAt(id, nameOffset)
       if (name === '') {

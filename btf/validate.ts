@@ -2,6 +2,7 @@ import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { checkCycles } from './cycles.ts'
 import { type BtfError, malformedType } from './errors.ts'
+import { memberSpot, sizeOf } from './layout.ts'
 import { infoKind, infoKindFlag, infoVlen, Kind, kindName } from './wire.ts'
 
 /** What a record's checker sees: the words, where it starts, and how to complain. */
@@ -118,6 +119,9 @@ const CHECKS: Readonly<Record<number, (view: RecordView) => void>> = {
   },
 }
 
+/** BTF does not say what a pointer takes; no machine that has BTF takes less. */
+const LEAST_POINTER_BYTES = 4
+
 type Allowed = (kind: number) => boolean
 const ANY_TYPE: Allowed = (kind) =>
   kind !== Kind.FUNC && kind !== Kind.VAR && kind !== Kind.DATASEC && kind !== Kind.DECL_TAG
@@ -175,17 +179,20 @@ function checkUnused(v: RecordView, kind: number): void {
 }
 
 function checkMembers(v: RecordView): void {
+  const isUnion = infoKind(v.words[v.start + 1] as number) === Kind.UNION
   for (let i = 0; i < v.vlen; i++) {
     const at = v.start + 3 + i * 3
+    const type = v.words[at + 1] as number
     checkName(v, v.words[at] as number)
-    checkRef(v, v.words[at + 1] as number, `member ${i} is of`, ANY_VALUE)
-    const offset = v.words[at + 2] as number
-    const [bitOffset, bits] = v.kindFlag ? [offset & 0xffffff, offset >>> 24] : [offset, 0]
-    if (bitOffset + bits > v.sizeOrType * 8) {
-      throw fail(
-        v,
-        `member ${i} ends at bit ${bitOffset + bits}, the ${v.sizeOrType} bytes of the type do not`,
-      )
+    checkRef(v, type, `member ${i} is of`, ANY_VALUE)
+    const { offsetBits, bitfieldBits: bits } = memberSpot(v.btf, v.id, i)
+    if (isUnion && offsetBits !== 0) throw fail(v, `member ${i} is at bit ${offsetBits}, expected 0`)
+    const typeBytes = sizeOf(v.btf, type, LEAST_POINTER_BYTES)
+    if (typeBytes === null) throw fail(v, `member ${i} has no size`)
+    if (bits > typeBytes * 8) throw fail(v, `member ${i} has ${bits} bits, its type ${typeBytes * 8}`)
+    const end = offsetBits + (bits === 0 ? typeBytes * 8 : bits)
+    if (end > v.sizeOrType * 8) {
+      throw fail(v, `member ${i} ends at bit ${end}, the type at bit ${v.sizeOrType * 8}`)
     }
   }
 }
