@@ -6,7 +6,7 @@ import { readTar } from './tar.ts'
 /** The name that a package's `control` file gives it; null where it gives none. Throws ExtractError. */
 export async function debPackageName(control: ByteStream, signal: AbortSignal): Promise<string | null> {
   const codec = codecOf(await control.peek(CODEC_MAGIC_BYTES), control.name)
-  const how = { name: control.name, signal, maxBytes: limits.index.maxUnpackedBytes, threads: 1 }
+  const how = { name: control.name, signal, maxBytes: limits.package.maxUnpackedBytes, threads: 1 }
   const tar = codec === null ? control : new ByteStream(decompress(codec, control.rest(), how), control.name)
   try {
     for await (const entry of readTar(tar)) {

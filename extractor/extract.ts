@@ -15,7 +15,9 @@ import { type Extracted, ExtractError, type ExtractInput, type ExtractOptions } 
  * Throws {@link ExtractError}, the signal's reason, and what the input throws. No temporary file and no process is
  * left, whatever happens.
  */
-export async function extract(input: ExtractInput, options: ExtractOptions): Promise<Extracted> {
+export async function extract(input: ExtractInput, given: ExtractOptions): Promise<Extracted> {
+  // One of its own: a dozen jobs listening on one signal make Node warn of a leak.
+  const options = { ...given, signal: AbortSignal.any([given.signal]) }
   options.signal.throwIfAborted()
   const source = new Input(input, options)
   try {

@@ -1,0 +1,132 @@
+import { createReadStream } from 'node:fs'
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type Btf, Kind, parseBtf } from '../btf/index.ts'
+import { checkKernelBtf } from './check-kernel-btf.ts'
+import { extractBytes } from './extract.fixture.ts'
+import { download, findMirror, kernelOffers, newest, type Offer, releaseOf } from './mirror.fixture.ts'
+import { run } from './run.fixture.ts'
+import { fileScratch } from './scratch.fixture.ts'
+import type { Extracted, ExtractOptions } from './types.ts'
+
+/** Some 450 MB come over the network the first time. */
+const PATIENCE_MS = 600_000
+const mirror = await findMirror()
+const dir = await fileScratch()
+const corpus = join(process.env['BTFHUB_CORPUS'] ?? '../shared/data', 'btf')
+
+async function extractOffer(offer: Offer, options: Partial<ExtractOptions> = {}): Promise<Extracted> {
+  const path = await download(mirror as string, offer)
+  const bytes = createReadStream(path, { highWaterMark: 256 * 1024 })
+  return await extractBytes(bytes, join(dir, 'temp'), { release: releaseOf(offer), ...options })
+}
+
+async function offerOf(suite: string, arch: string, name: RegExp): Promise<Offer> {
+  return newest(await kernelOffers(mirror as string, suite, arch), name)
+}
+
+/** Struct layouts by name, where the name is defined once: member names with their offsets in bits. */
+function layouts(btf: Btf): Map<string, string> {
+  const found = new Map<string, string>()
+  for (let id = 1; id < btf.idCount; id++) {
+    const name = btf.kind(id) === Kind.STRUCT ? btf.name(id) : ''
+    if (name === '' || btf.idsByName(name).length !== 1) continue
+    const type = btf.type(id)
+    if (type.kind !== 'struct') continue
+    found.set(name, type.members.map((m) => `${m.name}@${m.offsetBits}:${m.bitfieldBits}`).join(' '))
+  }
+  return found
+}
+
+describe.skipIf(mirror === null)(
+  'Debian’s own packages (skipped where apt’s mirror does not answer)',
+  { timeout: PATIENCE_MS },
+  () => {
+    it.each([
+      ['bullseye', 'amd64', /^linux-image-\d.*-cloud-amd64$/],
+      ['bookworm', 'amd64', /^linux-image-\d.*-cloud-amd64$/],
+      ['trixie', 'amd64', /^linux-image-\d.*-cloud-amd64$/],
+      // Since 7.2 the image is in a package of its own, and linux-image an empty one.
+      ['trixie-backports', 'amd64', /^linux-binary-(unsigned-)?\d.*-cloud-amd64$/],
+      ['bullseye', 'arm64', /^linux-image-\d.*-cloud-arm64$/],
+      ['bookworm', 'arm64', /^linux-image-\d.*-cloud-arm64$/],
+      ['trixie', 'arm64', /^linux-image-\d.*-cloud-arm64$/],
+    ])('the newest cloud kernel of %s on %s carries BTF', async (suite, arch, name) => {
+      const offer = await offerOf(suite, arch, name)
+      const found = await extractOffer(offer)
+      expect(found).toMatchObject({
+        origin: 'embedded',
+        sha256: offer.sha256,
+        bytesRead: offer.sizeBytes,
+        warnings: [],
+      })
+      expect(found.buildId).toMatch(/^[0-9a-f]{40}$/)
+      expect(found.banner).toMatch(`Linux version ${releaseOf(offer)} (`)
+      expect(checkKernelBtf(found.btf)).toEqual([])
+      const early = await extractOffer(offer, { readToEnd: false })
+      expect(Buffer.from(early.btf).equals(found.btf)).toBe(true)
+      expect(early.sha256).toBeNull()
+      expect(early.bytesRead).toBeLessThan(offer.sizeBytes)
+    })
+
+    it('gives what the corpus has of the same release', async (context) => {
+      const known = join(corpus, 'debian/11/x86_64/5.10.0-30-cloud-amd64.btf.xz')
+      const there = await readFile(known).catch(() => null)
+      const offers = await kernelOffers(mirror as string, 'bullseye', 'amd64')
+      const offer = offers.find((one) => one.name === 'linux-image-5.10.0-30-cloud-amd64')
+      if (there === null || offer === undefined)
+        return context.skip('the corpus or the mirror no longer has that release')
+      const found = await extractOffer(offer)
+      expect(Buffer.from(found.btf).equals(run('xz', ['-dc', known]))).toBe(true)
+    })
+  },
+)
+
+describe.skipIf(mirror === null)(
+  'Debian 12’s debug package (skipped where apt’s mirror does not answer)',
+  () => {
+    let offer: Offer
+    let vmlinux: string
+    let section: Buffer
+
+    beforeAll(async () => {
+      offer = await offerOf('bookworm', 'amd64', /^linux-image-\d.*-cloud-amd64-dbg$/)
+      const deb = await download(mirror as string, offer)
+      const path = `./usr/lib/debug/boot/vmlinux-${releaseOf(offer)}`
+      await mkdir(join(dir, 'oracle'))
+      // tar leaves when it has the file, which dpkg-deb calls an error.
+      const unpack = 'dpkg-deb --fsys-tarfile "$0" 2>/dev/null | tar -x -C "$1" --occurrence=1 "$2"'
+      run('sh', ['-c', unpack, deb, join(dir, 'oracle'), path])
+      vmlinux = join(dir, 'oracle', path)
+      run('objcopy', [`--dump-section=.BTF=${join(dir, 'section')}`, vmlinux, '/dev/null'])
+      section = await readFile(join(dir, 'section'))
+    })
+
+    it('has byte for byte the BTF, and the build-id, that the image has', async () => {
+      const image = await extractOffer(
+        await offerOf('bookworm', 'amd64', new RegExp(`^linux-image-${releaseOf(offer)}$`)),
+      )
+      const debug = await extractOffer(offer, { readToEnd: false })
+      expect(Buffer.from(image.btf).equals(section)).toBe(true)
+      expect(Buffer.from(debug.btf).equals(section)).toBe(true)
+      const buildId = /Build ID: ([0-9a-f]+)/.exec(run('readelf', ['-n', vmlinux]).toString())?.[1]
+      expect(image.buildId).toBe(buildId)
+      expect(debug).toMatchObject({ buildId, banner: image.banner, origin: 'embedded' })
+      expect(debug.bytesRead).toBeLessThan(offer.sizeBytes / 5)
+    })
+
+    it('encodes to what pahole makes of that vmlinux, which agrees with the embedded BTF on every struct', async () => {
+      const found = await extractOffer(offer, { forceDwarf: true })
+      expect(found).toMatchObject({ origin: 'dwarf', sha256: offer.sha256, bytesRead: offer.sizeBytes })
+      const expected = join(dir, 'expected.btf')
+      run('pahole', [...(found.paholeFlags ?? []), `--btf_encode_detached=${expected}`, vmlinux])
+      expect(Buffer.from(found.btf).equals(await readFile(expected))).toBe(true)
+      const embedded = layouts(parseBtf(new Uint8Array(section)))
+      const encoded = layouts(parseBtf(found.btf))
+      const both = [...embedded.keys()].filter((name) => encoded.has(name))
+      expect(both.length).toBeGreaterThan(7000)
+      expect(both.filter((name) => embedded.get(name) !== encoded.get(name))).toEqual([])
+    })
+  },
+)

@@ -1,0 +1,92 @@
+import { createWriteStream } from 'node:fs'
+import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { sha256Of } from '../core/digest.ts'
+import { writeFileAtomic } from '../core/temp-file.ts'
+import { run } from './run.fixture.ts'
+
+/** Downloads stay here between runs. */
+const cacheDir = process.env['BTFHUB_TEST_CACHE'] ?? join(tmpdir(), 'btfhub-test-cache')
+
+/** A kernel package as the mirror's index has it. */
+export interface Offer {
+  readonly name: string
+  readonly filename: string
+  readonly sizeBytes: number
+  readonly sha256: string
+}
+
+/** The Debian archive that this machine's apt is configured for; null where there is none, or it does not answer. */
+export async function findMirror(): Promise<string | null> {
+  const parts = '/etc/apt/sources.list.d'
+  const files = [
+    '/etc/apt/sources.list',
+    ...(await readdir(parts).catch(() => [])).map((name) => join(parts, name)),
+  ]
+  for (const file of files.filter((name) => /\.(list|sources)$/.test(name))) {
+    const text = await readFile(file, 'utf8').catch(() => '')
+    for (const [uri] of text.matchAll(/https?:\/\/\S+\/debian(?=[/\s])/g)) {
+      const answer = await fetch(`${uri}/dists/bookworm/InRelease`, {
+        signal: AbortSignal.timeout(3000),
+      }).catch(() => null)
+      await answer?.body?.cancel()
+      if (answer?.ok === true) return uri
+    }
+  }
+  return null
+}
+
+/** The kernel packages of a suite, by their names. */
+export async function kernelOffers(mirror: string, suite: string, arch: string): Promise<readonly Offer[]> {
+  const cached = join(cacheDir, `offers-${suite}-${arch}.json`)
+  const age = Date.now() - ((await stat(cached).catch(() => null))?.mtimeMs ?? 0)
+  if (age > 24 * 3600_000) {
+    const answer = await fetch(`${mirror}/dists/${suite}/main/binary-${arch}/Packages.xz`)
+    if (!answer.ok) throw new Error(`Packages.xz of ${suite} ${arch}: HTTP ${answer.status}`)
+    const text = run('xz', ['-dc'], new Uint8Array(await answer.arrayBuffer())).toString('utf8')
+    const offers = text.split('\n\n').filter((stanza) => /^Package: linux-(?:image|binary)-/.test(stanza))
+    await writeFileAtomic(cached, JSON.stringify(offers.map(parseStanza)))
+  }
+  return JSON.parse(await readFile(cached, 'utf8')) as Offer[]
+}
+
+/** The offer with the highest version of those whose name matches, and that are no empty meta packages. */
+export function newest(offers: readonly Offer[], name: RegExp): Offer {
+  const found = offers.filter((offer) => name.test(offer.name) && offer.sizeBytes > 1_000_000)
+  found.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }))
+  const last = found.at(-1)
+  if (last === undefined) throw new Error(`the mirror has no package like ${String(name)}`)
+  return last
+}
+
+/** The release that a kernel package is called after. */
+export function releaseOf(offer: Offer): string {
+  return offer.name.replace(/^linux-(?:image|binary)-(?:unsigned-)?/, '').replace(/-(?:dbg|unsigned)$/, '')
+}
+
+/** The path of a downloaded package whose digest is right. */
+export async function download(mirror: string, offer: Offer): Promise<string> {
+  await mkdir(cacheDir, { recursive: true })
+  const path = join(cacheDir, offer.filename.split('/').at(-1) as string)
+  if ((await stat(path).catch(() => null))?.size === offer.sizeBytes) return path
+  const answer = await fetch(`${mirror}/${offer.filename}`)
+  if (!answer.ok || answer.body === null) throw new Error(`${offer.filename}: HTTP ${answer.status}`)
+  await pipeline(Readable.fromWeb(answer.body), createWriteStream(`${path}.part`))
+  if (sha256Of(await readFile(`${path}.part`)) !== offer.sha256)
+    throw new Error(`${offer.filename}: wrong digest`)
+  await rename(`${path}.part`, path)
+  return path
+}
+
+function parseStanza(stanza: string): Offer {
+  const field = (key: string): string => new RegExp(`^${key}: (.*)$`, 'm').exec(stanza)?.[1] ?? ''
+  return {
+    name: field('Package'),
+    filename: field('Filename'),
+    sizeBytes: Number(field('Size')),
+    sha256: field('SHA256'),
+  }
+}
