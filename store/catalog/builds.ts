@@ -1,4 +1,4 @@
-import { sql, type Kysely, type Selectable, type SelectQueryBuilder } from 'kysely'
+import { sql, type Kysely, type Selectable, type SelectQueryBuilder, type Transaction } from 'kysely'
 import { StoreError, type Build, type BuildFilter, type Catalog, type NewBuild } from '../types.ts'
 import type { CatalogDb } from './db.ts'
 import { digestId } from './digests.ts'
@@ -20,35 +20,36 @@ export function buildQueries(db: CatalogDb): Pick<Catalog, 'builds' | 'buildByKe
 
     addBuild: (build) =>
       db.write('adding a build', async (tx) => {
-        const btfId = await digestId(tx, build.btf.digest, build.btf.sizeBytes)
-        const added = await tx
-          .insertInto('builds')
-          .values({ ...encodeBuild(build), btf_id: btfId })
-          .onConflict((conflict) => conflict.column('key').doNothing())
-          .returning('id')
-          .executeTakeFirst()
-        if (added !== undefined) await countChange(tx)
-        await tx.deleteFrom('failures').where('key', '=', build.key).execute()
-        const row = await findBuild(tx, build.key)
+        // Looked up first, because adding what is there is frequent and should write nothing.
+        const before = await findBuild(tx, build.key)
+        if (before === undefined) await insertBuild(tx, build)
+        const row = before ?? (await findBuild(tx, build.key))
         if (row === undefined) throw new StoreError('CORRUPT', `catalog: build ${build.key} vanished`)
         const kept = decode.build(row)
         refuseChange(kept, build)
+        await tx.deleteFrom('failures').where('key', '=', build.key).execute()
         return kept
       }),
   }
 }
 
-type BuildQuery = ReturnType<typeof selectBuilds>
-type BuildRow = BuildQuery extends SelectQueryBuilder<infer _, infer _, infer Row> ? Row : never
+async function insertBuild(tx: Transaction<CatalogTables>, build: NewBuild): Promise<void> {
+  const btfId = await digestId(tx, build.btf.digest, build.btf.sizeBytes)
+  const added = await tx
+    .insertInto('builds')
+    .values({ ...encodeBuild(build), btf_id: btfId })
+    .onConflict((conflict) => conflict.column('key').doNothing())
+    .returning('id')
+    .executeTakeFirst()
+  if (added !== undefined) await countChange(tx)
+}
+
+type BuildRow = Selectable<CatalogTables['builds']> &
+  Pick<Selectable<CatalogTables['digests']>, 'digest' | 'size_bytes'>
+type BuildQuery = SelectQueryBuilder<CatalogTables, 'builds' | 'digests', BuildRow>
 
 /** Builds with the digest and size of their BTF. */
-export function selectBuilds(
-  q: Kysely<CatalogTables>,
-): SelectQueryBuilder<
-  CatalogTables,
-  'builds' | 'digests',
-  Selectable<CatalogTables['builds']> & Pick<Selectable<CatalogTables['digests']>, 'digest' | 'size_bytes'>
-> {
+export function selectBuilds(q: Kysely<CatalogTables>): BuildQuery {
   return q
     .selectFrom('builds')
     .innerJoin('digests', 'digests.id', 'builds.btf_id')

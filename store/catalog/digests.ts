@@ -13,16 +13,17 @@ export async function digestId(
   digest: Sha256,
   sizeBytes: number | null,
 ): Promise<number> {
-  await tx
-    .insertInto('digests')
-    .values({ digest, size_bytes: sizeBytes })
-    .onConflict((conflict) => conflict.column('digest').doNothing())
-    .execute()
-  const row = await tx
-    .selectFrom('digests')
-    .selectAll()
-    .where('digest', '=', digest)
-    .executeTakeFirstOrThrow()
+  const find = () => tx.selectFrom('digests').selectAll().where('digest', '=', digest)
+  let row = await find().executeTakeFirst()
+  if (row === undefined) {
+    const added = { digest, size_bytes: sizeBytes }
+    await tx
+      .insertInto('digests')
+      .values(added)
+      .onConflict((conflict) => conflict.column('digest').doNothing())
+      .execute()
+    row = await find().executeTakeFirstOrThrow()
+  }
   const known = decode.digest(row)
   if (sizeBytes !== null && known.sizeBytes === null) {
     await tx.updateTable('digests').set({ size_bytes: sizeBytes }).where('id', '=', row.id).execute()
