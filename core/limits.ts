@@ -32,6 +32,10 @@ export const limits = {
     maxCount: 512,
     /** libbpf's BPF_CORE_SPEC_MAX_LEN. */
     maxAccessParts: 64,
+    /** CO-RE relocations of one object; the largest known, with hundreds of programs, has some 20,000. */
+    maxRelocations: 200_000,
+    /** Pairs of types and members compared for one object on one kernel; real ones take some thousands. */
+    maxCompareSteps: 5_000_000,
   },
   image: {
     /** A compressed kernel image; the largest distribution arm64 Image has some 70 MB. */

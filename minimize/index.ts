@@ -1,0 +1,11 @@
+/** Cuts out of a kernel's BTF what BPF objects need of it, and tells what their relocations come to. No I/O. */
+export { type BpfObject, parseBpfObject, type Relocation } from './bpf-object.ts'
+export { MinimizeError, type MinimizeErrorCode } from './errors.ts'
+export { KernelView } from './kernel-view.ts'
+export type { Mismatch } from './match.ts'
+export { type Minimized, minimize, minimizeFor } from './minimize.ts'
+export type { CandidateMatch, FailureReason, Outcome, Resolution } from './outcome.ts'
+export { type PreparedObject, type PreparedTool, prepareTool } from './prepare.ts'
+export { ReloKind, reloKindName } from './relocation-kind.ts'
+export { resolveObject } from './resolve.ts'
+export { selfCheck } from './self-check.ts'
