@@ -1,12 +1,22 @@
-import { promisify } from 'node:util'
-import { gunzip } from 'node:zlib'
 import { EnvHttpProxyAgent } from 'undici'
 import { describeError } from './errors.ts'
 import { Hosts, type HostPolicies, sleep } from './hosts.ts'
 import { type Http, type HttpDocument, HttpError, type HttpRequest, type HttpStream } from './http.ts'
 import type { Validators } from './http.ts'
-import { resumable, tooLarge } from './http-body.ts'
-import { type Answer, exchange, type ExchangeOptions, Meter, Trouble, webUrl } from './http-exchange.ts'
+import { resumable } from './http-body.ts'
+import {
+  coding,
+  conditionHeaders,
+  contentLength,
+  decoded,
+  isEncoded,
+  judge,
+  readWhole,
+  validatorsOf,
+  whole,
+} from './http-content.ts'
+import { type Answer, exchange, type ExchangeOptions, Trouble, webUrl } from './http-exchange.ts'
+import { Meter } from './http-meter.ts'
 import { fileDocument, fileStream } from './http-file.ts'
 import { parseRetryAfter, retryDelayMs, type RetryPolicy } from './http-retry.ts'
 import { limits } from './limits.ts'
@@ -68,8 +78,6 @@ export function createHttp(options: HttpOptions): HttpClient {
 interface Turn {
   attempt: number
 }
-
-const gunzipAsync = promisify(gunzip)
 
 class UndiciHttp implements HttpClient {
   readonly #bounds: HttpBounds
@@ -249,83 +257,5 @@ class UndiciHttp implements HttpClient {
     turn.attempt++
     this.#log.debug({ attempt, delayMs, reason: describeError(trouble) }, 'trying again')
     await sleep(delayMs, signal)
-  }
-}
-
-type Verdict = 'answer' | 'absent' | 'again' | 'forbidden' | 'refused'
-
-function judge(answer: Answer): Verdict {
-  const { status } = answer
-  if (status === 200 || status === 206 || status === 304 || status === 416) return 'answer'
-  // That another host than the one we asked has not got it says little about the one we asked: it may send the next
-  // request elsewhere.
-  if (status === 404 || status === 410) return answer.elsewhere ? 'again' : 'absent'
-  if (status === 403) return 'forbidden'
-  if (status === 408 || status === 425 || status === 429 || status >= 500) return 'again'
-  return 'refused'
-}
-
-function conditionHeaders(validators: Validators | undefined): Record<string, string> {
-  const { etag = null, lastModified = null } = validators ?? {}
-  return {
-    ...(etag === null ? {} : { 'if-none-match': etag }),
-    ...(lastModified === null ? {} : { 'if-modified-since': lastModified }),
-  }
-}
-
-function validatorsOf(answer: Answer): Validators {
-  return { etag: answer.header('etag'), lastModified: answer.header('last-modified') }
-}
-
-function contentLength(answer: Answer): number | null {
-  const text = answer.header('content-length')
-  return text !== null && /^\d{1,15}$/.test(text) ? Number(text) : null
-}
-
-/** The answer, if it is a whole body that may fit. */
-async function whole(url: string, answer: Answer, maxBytes: number): Promise<Answer> {
-  const sizeBytes = contentLength(answer)
-  if (answer.status === 200 && (sizeBytes === null || sizeBytes <= maxBytes)) return answer
-  await answer.drain()
-  if (answer.status === 200) throw tooLarge(url, maxBytes)
-  throw new HttpError('ILL', `GET ${url}: answered ${answer.status} to a request for the whole`)
-}
-
-async function readWhole(url: string, answer: Answer, maxBytes: number): Promise<Buffer> {
-  const chunks: Uint8Array[] = []
-  let read = 0
-  for await (const chunk of answer.body) {
-    read += chunk.byteLength
-    if (read > maxBytes) throw tooLarge(url, maxBytes)
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks)
-}
-
-function coding(answer: Answer): string {
-  return (answer.header('content-encoding') ?? 'identity').trim().toLowerCase()
-}
-
-/** Apache's `AddEncoding x-gzip .gz` labels files that are gzip themselves: those are what was asked for. */
-function isEncoded(url: string, answer: Answer): boolean {
-  const name = coding(answer)
-  if (name === 'identity' || name === '') return false
-  return !(/^(?:x-)?gzip$/.test(name) && /\.t?gz$/.test(new URL(url).pathname))
-}
-
-/** Undoes a gzip that was sent although identity was asked for. Throws `ILL` for other codings. */
-async function decoded(url: string, answer: Answer, bytes: Buffer, maxBytes: number): Promise<Uint8Array> {
-  if (!isEncoded(url, answer)) return bytes
-  if (!/^(?:x-)?gzip$/.test(coding(answer))) {
-    throw new HttpError(
-      'ILL',
-      `GET ${url}: expected identity or gzip, got content-encoding ${coding(answer)}`,
-    )
-  }
-  try {
-    return await gunzipAsync(bytes, { maxOutputLength: maxBytes })
-  } catch (err) {
-    if ((err as { code?: unknown }).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(url, maxBytes)
-    throw new HttpError('ILL', `GET ${url}: its gzip encoding is broken`, { cause: err })
   }
 }

@@ -1,6 +1,7 @@
 import { type Dispatcher, request as undiciRequest } from 'undici'
 import { HttpError } from './http.ts'
 import type { Hosts } from './hosts.ts'
+import type { Meter } from './http-meter.ts'
 import { limits } from './limits.ts'
 
 export interface ExchangeOptions {
@@ -11,25 +12,6 @@ export interface ExchangeOptions {
   readonly minBytesPerSecond: number
   readonly maxRedirects: number
   readonly meter: Meter
-}
-
-/** What went over the wire, by host. Bytes are those of bodies as they were read. */
-export class Meter {
-  readonly hosts = new Map<string, { requests: number; bytes: number }>()
-
-  requested(host: string): void {
-    this.#of(host).requests++
-  }
-
-  received(host: string, bytes: number): void {
-    this.#of(host).bytes += bytes
-  }
-
-  #of(host: string): { requests: number; bytes: number } {
-    let counts = this.hosts.get(host)
-    if (counts === undefined) this.hosts.set(host, (counts = { requests: 0, bytes: 0 }))
-    return counts
-  }
 }
 
 /** One exchange failed in a way that another try may not. */

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { packageRoot } from '../../core/version.ts'
-import { type AptEntry, checksValidUntil, parseDeb822, parseOneLine, readAptConfig } from './apt-config.ts'
+import { checksValidUntil } from './apt-conf.ts'
+import { type AptEntry, parseDeb822, parseOneLine, readAptConfig } from './apt-config.ts'
 
 const plain: AptEntry = {
   uris: [],

@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { checksValidUntil, isNo } from './apt-conf.ts'
 import { parseFields, splitStanzas } from './control.ts'
 
 /** One source of packages that a machine's apt is told about: some suites of some archives. */
@@ -36,7 +37,7 @@ export async function readAptConfig(root: string): Promise<AptConfig> {
     ...(main === null ? [] : [parseOneLine(main)]),
     ...parts.map(({ name, text }) => (name.endsWith('.list') ? parseOneLine(text) : parseDeb822(text))),
   ]
-  const checkAll = checksValidUntil([...settings.map(({ text }) => text)].join('\n'))
+  const checkAll = checksValidUntil(settings.map(({ text }) => text).join('\n'))
   const entries = await Promise.all(
     parsed.flatMap((part) => part.entries).map((e) => expandMirrorLists(e, root)),
   )
@@ -107,38 +108,6 @@ export function parseDeb822(text: string): AptConfig {
   return { entries, problems }
 }
 
-/** False where an apt.conf(5) text turns `Acquire::Check-Valid-Until` off. */
-export function checksValidUntil(text: string): boolean {
-  const name = 'acquire::check-valid-until'
-  const scopes: string[] = []
-  let checks = true
-  let pending: string[] = []
-  const withoutComments = text.replace(
-    /("[^"\n]*")|\/\*[^]*?\*\/|(?:\/\/|#).*/g,
-    (_all, quoted?: string) => quoted ?? '',
-  )
-  for (const [token] of withoutComments.matchAll(/"[^"\n]*"|[{};]|[^\s{};"]+/g)) {
-    if (token === '{') {
-      scopes.push(pending.join('::'))
-      pending = []
-    } else if (token === '}') {
-      scopes.pop()
-      pending = []
-    } else if (token === ';') {
-      const [key = '', value = ''] = pending
-      const path = [...scopes, key]
-        .filter((part) => part !== '')
-        .join('::')
-        .toLowerCase()
-      if (path === name) checks = !isNo(value.replaceAll('"', ''))
-      pending = []
-    } else {
-      pending.push(token)
-    }
-  }
-  return checks
-}
-
 /** `mirror+file:/etc/apt/mirrors/debian.list`, as cloud images have it: a file with one base URL per line. */
 async function expandMirrorLists(entry: AptEntry, root: string): Promise<AptEntry> {
   const uris = await Promise.all(
@@ -165,11 +134,6 @@ function parseOptions(text: string): ReadonlyMap<string, string> {
 /** Paths only: fingerprints name keys that apt trusts anyway. */
 function keyFilesOf(signedBy: string): string[] {
   return signedBy.split(/[\s,]+/).filter((word) => word.startsWith('/'))
-}
-
-/** apt's way to say no, StringToBool in apt-pkg/contrib/strutl.cc. */
-function isNo(text: string | undefined): boolean {
-  return text !== undefined && /^(?:no|false|without|off|disable|0)$/i.test(text.trim())
 }
 
 function words(text: string | undefined): string[] {

@@ -206,6 +206,14 @@ describe.skipIf(missing !== null)(
         const listing = await lab.list([own], { suites: BOTH, aptRoot: root })
         expect(listing.indexes.map((report) => new URL(report.url).host)).toEqual([machine.host, own.host])
         expect(listing.packages).toHaveLength(6)
+        // A keyring that is none does not stand in the way of those that are.
+        writeFileSync(join(root, 'usr/share/keyrings/corp.asc'), 'damaged')
+        const without = await lab.list([own], { suites: BOTH, aptRoot: root })
+        expect(without.indexes[0]).toMatchObject({
+          outcome: 'new',
+          url: expect.stringContaining(own.host) as unknown,
+          reason: expect.stringContaining('which is not known') as unknown,
+        })
       })
 
       it('and says so where there is none for an archive', async () => {
