@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
-import type { Catalog } from '../store/types.ts'
+import type { Build, Catalog } from '../store/types.ts'
 import { KernelIndex } from './kernel-index.ts'
 import { ToolIndex } from './tool-index.ts'
 
@@ -13,8 +14,15 @@ export interface Snapshot {
   readonly tools: ToolIndex
 }
 
-/** A reload that took T is not followed by the next within this many times T: loading never takes the machine. */
+/** A load that took T is followed by no other within T, and by none that nobody waits for within this many T. */
 const RESTS_PER_LOAD = 10
+/** Builds that are read at a time: requests are answered in between. */
+const PAGE_SIZE = 1000
+/**
+ * Builds are never changed (store/types.ts), so only new ones are read; all of them again once in this while, should
+ * some have been removed by hand.
+ */
+const WHOLE_EVERY_MS = 10 * 60_000
 
 /**
  * The newest snapshot of a catalog that others may be writing to. The old one serves while a new one is made, of which
@@ -24,8 +32,12 @@ export class Snapshots {
   readonly #catalog: Catalog
   readonly #log: Log
   #current: Snapshot | null = null
+  #builds: readonly Build[] = []
+  #wholeAt = 0
+  #loadedAt = 0
+  #loadMs = 0
   #underWay: Promise<Snapshot> | null = null
-  #notBefore = 0
+  #next: Promise<Snapshot> | null = null
   #timer: NodeJS.Timeout | null = null
 
   constructor(catalog: Catalog, log: Log) {
@@ -40,20 +52,30 @@ export class Snapshots {
 
   /** What is known now, loaded where nothing is. Throws what the catalog throws, only at the first load. */
   async get(): Promise<Snapshot> {
-    return this.#current ?? this.refresh()
+    return this.#current ?? this.#underWay ?? this.refresh()
   }
 
-  /** Looks whether the catalog has changed and loads it if so, though not too often; many callers cost one look. */
+  /**
+   * What the catalog says at the time of the call or later. Many callers cost one look, and a load only where the
+   * catalog has changed. Throws what the catalog throws; what is known stays.
+   */
   refresh(): Promise<Snapshot> {
-    this.#underWay ??= this.#look().finally(() => {
-      this.#underWay = null
-    })
-    return this.#underWay
+    if (this.#underWay === null) return this.#start()
+    // The look that is under way may have missed what this caller knows of.
+    this.#next ??= this.#underWay
+      .catch(() => null)
+      .then(() => {
+        this.#next = null
+        return this.#start()
+      })
+    return this.#next
   }
 
-  /** Looks every so often until {@link stop}. A look that fails is logged; what is known stays. */
+  /** Looks every so often until {@link stop}. A look that fails is logged. */
   start(everyMs: number): void {
     this.#timer ??= setInterval(() => {
+      if (performance.now() < this.#loadedAt + RESTS_PER_LOAD * this.#loadMs || this.#underWay !== null)
+        return
       this.refresh().catch((err: unknown) => {
         this.#log.warn({ err: describeError(err) }, 'the catalog could not be looked at')
       })
@@ -66,24 +88,48 @@ export class Snapshots {
     this.#timer = null
   }
 
+  #start(): Promise<Snapshot> {
+    this.#underWay = this.#look().finally(() => {
+      this.#underWay = null
+    })
+    return this.#underWay
+  }
+
   async #look(): Promise<Snapshot> {
-    const generation = await this.#catalog.generation()
     const known = this.#current
-    if (known !== null && (known.generation === generation || performance.now() < this.#notBefore))
-      return known
+    if (known !== null) {
+      if ((await this.#catalog.generation()) === known.generation) return known
+      await sleep(Math.max(0, this.#loadedAt + this.#loadMs - performance.now()))
+    }
     const start = performance.now()
-    // The generation was read first: what changes while this loads is loaded again by the next look.
-    const [builds, tools] = await Promise.all([this.#catalog.builds(), this.#catalog.tools()])
-    const loaded: Snapshot = {
+    // Read first: what changes while this loads is seen by the next look.
+    const generation = await this.#catalog.generation()
+    const [builds, tools] = await Promise.all([this.#readBuilds(), this.#catalog.tools()])
+    this.#builds = builds
+    this.#current = {
       id: (known?.id ?? 0) + 1,
       generation,
       kernels: new KernelIndex(builds),
       tools: new ToolIndex(tools),
     }
-    const tookMs = performance.now() - start
-    this.#notBefore = known === null ? 0 : performance.now() + RESTS_PER_LOAD * tookMs
-    this.#current = loaded
-    this.#log.debug({ generation, builds: builds.length, tools: tools.length, tookMs }, 'loaded the catalog')
-    return loaded
+    this.#loadedAt = performance.now()
+    this.#loadMs = this.#loadedAt - start
+    this.#log.debug(
+      { generation, builds: builds.length, tools: tools.length, ms: this.#loadMs },
+      'catalog loaded',
+    )
+    return this.#current
+  }
+
+  async #readBuilds(): Promise<readonly Build[]> {
+    const isWhole = this.#current === null || performance.now() > this.#wholeAt + WHOLE_EVERY_MS
+    if (isWhole) this.#wholeAt = performance.now()
+    const builds = isWhole ? [] : [...this.#builds]
+    for (;;) {
+      const afterId = builds.at(-1)?.id ?? 0
+      const page = await this.#catalog.builds({ afterId, limit: PAGE_SIZE })
+      builds.push(...page)
+      if (page.length < PAGE_SIZE) return builds
+    }
   }
 }
