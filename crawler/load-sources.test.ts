@@ -75,6 +75,7 @@ describe('a wrong source file', () => {
 it('tells the HTTP client how hosts want to be treated, the gentlest wish first', () => {
   const file = parseSource('debian.yaml', text)
   const shy = { ...file, politeness: { concurrency: 1, delayMs: 500, because: 'it says so' } }
-  expect(hostPolicies([file]).byHost['deb.debian.org']).toEqual({ concurrency: 4, delayMs: 0 })
-  expect(hostPolicies([file, shy]).byHost['deb.debian.org']).toEqual({ concurrency: 1, delayMs: 500 })
+  const { host } = new URL(file.indexes[0]!.archives[0]!.mirrors[0]!)
+  expect(hostPolicies([file]).byHost[host]).toEqual({ concurrency: 4, delayMs: 0 })
+  expect(hostPolicies([file, shy]).byHost[host]).toEqual({ concurrency: 1, delayMs: 500 })
 })
