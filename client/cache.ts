@@ -1,0 +1,113 @@
+import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import os from 'node:os'
+import { join } from 'node:path'
+import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
+import { writeFileAtomic } from '../core/temp-file.ts'
+import type { Match } from '../registry/api.ts'
+import { ClientError } from './errors.ts'
+
+/** What a hub once answered to a query. */
+export interface Remembered {
+  readonly digest: Sha256
+  readonly hub: string
+  /** ISO 8601, UTC. */
+  readonly at: string
+  readonly kernel: string
+  readonly match: Match
+  readonly origin: string
+}
+
+/** The formats' versions are in the folders' names, so that another format can live beside them. */
+const BLOBS = 'blobs-v1'
+const ANSWERS = 'answers-v1'
+
+/**
+ * BTF that was verified, as files by digest, and what hubs answered. Any number of processes may use one folder: files
+ * appear whole and never change. What is found is hashed again before it is given to anybody.
+ */
+export class BtfCache {
+  readonly dir: string
+
+  constructor(dir: string) {
+    this.dir = dir
+  }
+
+  /** The path of a BTF that is here and still what its digest says; null where it is not. */
+  async find(digest: Sha256, ending = '.btf'): Promise<string | null> {
+    const path = this.#blobPath(digest, ending)
+    const bytes = await readFile(path).catch(() => null)
+    if (bytes === null) return null
+    if (sha256Of(bytes) === digest) return path
+    await rm(path, { force: true })
+    return null
+  }
+
+  /** Keeps bytes whose digest the caller has checked, and gives their path. Throws ClientError `FAILED`. */
+  async keep(digest: Sha256, bytes: Uint8Array, ending = '.btf'): Promise<string> {
+    const path = this.#blobPath(digest, ending)
+    await this.#write(path, bytes)
+    return path
+  }
+
+  /** Remembers what a hub answered. Throws ClientError `FAILED`. */
+  async remember(question: string, answer: Remembered): Promise<void> {
+    await this.#write(this.#answerPath(question, answer.hub), `${JSON.stringify({ question, ...answer })}\n`)
+  }
+
+  /** What this hub last answered to that question; null where it was not asked, or where the file is damaged. */
+  async recall(question: string, hub: string): Promise<Remembered | null> {
+    const text = await readFile(this.#answerPath(question, hub), 'utf8').catch(() => null)
+    if (text === null) return null
+    try {
+      const { digest, at, kernel, match, origin, ...rest } = JSON.parse(text) as Record<string, unknown>
+      const parsed = typeof digest === 'string' ? parseSha256(digest) : null
+      const texts = [at, kernel, match, origin].every((value) => typeof value === 'string')
+      if (parsed === null || !texts || rest['question'] !== question || rest['hub'] !== hub) return null
+      return { digest: parsed, hub, at, kernel, match, origin } as Remembered
+    } catch {
+      return null
+    }
+  }
+
+  #blobPath(digest: Sha256, ending: string): string {
+    return join(this.dir, BLOBS, digest.slice(0, 2), digest + ending)
+  }
+
+  #answerPath(question: string, hub: string): string {
+    return join(this.dir, ANSWERS, `${sha256Of(`${hub} ${question}`)}.json`)
+  }
+
+  async #write(path: string, bytes: Uint8Array | string): Promise<void> {
+    try {
+      await makePrivate(this.dir)
+      await writeFileAtomic(path, bytes)
+    } catch (err) {
+      if (err instanceof ClientError) throw err
+      throw new ClientError('FAILED', `writing ${path}`, { cause: err })
+    }
+  }
+}
+
+/**
+ * Where BTF is kept when nobody says: `BTFHUB_CACHE`, `$XDG_CACHE_HOME/btfhub`, `~/.cache/btfhub`; for who has no home,
+ * `/var/cache/btfhub`.
+ */
+export function defaultCacheDir(env: NodeJS.ProcessEnv): string {
+  if (env['BTFHUB_CACHE']) return env['BTFHUB_CACHE']
+  if (env['XDG_CACHE_HOME']) return join(env['XDG_CACHE_HOME'], 'btfhub')
+  return env['HOME'] ? join(env['HOME'], '.cache', 'btfhub') : '/var/cache/btfhub'
+}
+
+/**
+ * Makes the folder, writable by its owner only. One of somebody else's would let them swap a file after it was checked
+ * (a cache in /tmp), so it is refused; root's is everybody's.
+ */
+async function makePrivate(dir: string): Promise<void> {
+  await mkdir(dir, { recursive: true, mode: 0o755 })
+  const { uid, mode } = await stat(dir)
+  const own = os.userInfo().uid
+  if (uid !== own && uid !== 0) {
+    throw new ClientError('FAILED', `cache folder ${dir}: belongs to user ${uid}, expected ${own} or root`)
+  }
+  if (uid === own && (mode & 0o022) !== 0) await chmod(dir, mode & 0o755)
+}

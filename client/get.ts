@@ -1,0 +1,90 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { writeFileAtomic } from '../core/temp-file.ts'
+import type { Client, Fetched } from './client.ts'
+import { ClientError } from './errors.ts'
+import type { Form } from './forms.ts'
+import type { Host } from './host.ts'
+import type { KernelQuery } from './query.ts'
+
+/** What `btfhub get` is asked to do. What is said here goes before what the host says. */
+export interface GetOptions extends KernelQuery {
+  readonly format?: 'raw' | Form | undefined
+  /** Where to write it; into the cache where it is not given. */
+  readonly output?: string | undefined
+  /** Writes it where libbpf and cilium/ebpf look by themselves. */
+  readonly install?: boolean | undefined
+  /** Asks a hub even where this host's kernel has BTF. */
+  readonly force?: boolean | undefined
+}
+
+/** A file with a verified BTF: fetched, or the kernel's own. */
+export type Got = Fetched | { readonly from: 'kernel'; readonly path: string; readonly release: string }
+
+/**
+ * The path of a verified BTF for a kernel, this host's by default. Where that one shows its own BTF, its own. Throws
+ * ClientError.
+ */
+export async function get(
+  options: GetOptions,
+  parts: { readonly client: Client; readonly host: Host; readonly root?: string },
+): Promise<Got> {
+  const { client, host, root = '/' } = parts
+  const { format = 'raw', output, install, force, ...asked } = options
+  const query = withHostFacts(asked, host)
+  const destination =
+    output ?? (install === true ? installPath(root, query.release ?? host.release) : undefined)
+  if (install === true && format !== 'raw' && format !== 'elf') {
+    throw new ClientError('BAD_REQUEST', `--install with ${format}: loaders read raw BTF and ELF only`)
+  }
+  const own = isThisHost(asked, host) && force !== true && format === 'raw' ? host.kernelBtf : null
+  const got: Got =
+    own !== null
+      ? { from: 'kernel', path: own, release: host.release }
+      : format === 'raw'
+        ? await client.fetchBtf(query)
+        : await client.fetchForm(query, format)
+  if (destination === undefined) return got
+  await copy(got.path, destination)
+  return { ...got, path: destination }
+}
+
+/**
+ * The last place but one where libbpf looks (btf.c, `btf__load_vmlinux_btf`) and cilium/ebpf after it; raw BTF there
+ * is read from libbpf 1.1 and cilium/ebpf 0.12.3 on, before that ELF only.
+ */
+export function installPath(root: string, release: string): string {
+  return join(root, 'usr/lib/debug/boot', `vmlinux-${release}`)
+}
+
+/** This host's facts fill what was not said, if the kernel is this host's. */
+function withHostFacts(asked: KernelQuery, host: Host): KernelQuery {
+  if (!isThisHost(asked, host)) return { ...asked, arch: asked.arch ?? host.arch }
+  const isNamed = asked.distro !== undefined || asked.version !== undefined
+  return {
+    ...asked,
+    release: host.release,
+    arch: host.arch,
+    buildId: asked.buildId ?? host.buildId ?? undefined,
+    banner: asked.banner ?? host.banner ?? undefined,
+    osRelease: asked.osRelease ?? (isNamed ? undefined : (host.osRelease ?? undefined)),
+  }
+}
+
+/** Whether what was asked is the running kernel, as far as it can be told. */
+function isThisHost(asked: KernelQuery, host: Host): boolean {
+  if (asked.release === undefined) return asked.buildId === undefined && asked.banner === undefined
+  return (
+    asked.release === host.release &&
+    (asked.arch === undefined || asked.arch === host.arch) &&
+    (asked.buildId === undefined || asked.buildId === host.buildId)
+  )
+}
+
+async function copy(from: string, to: string): Promise<void> {
+  try {
+    await writeFileAtomic(to, await readFile(from))
+  } catch (err) {
+    throw new ClientError('FAILED', `writing ${to}`, { cause: err })
+  }
+}
