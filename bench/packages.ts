@@ -43,10 +43,12 @@ export async function debianPair(): Promise<PackagePair> {
       .flatMap((listing) => listing.packages)
       .filter(
         (pkg) =>
-          /^6\.1\..*-cloud-amd64$/.test(pkg.kernel.release) && pkg.image !== null && pkg.debug !== null,
+          /^6\.1\..*-cloud-amd64$/.test(pkg.kernel.release) && pkg.images.length > 0 && pkg.debugs.length > 0,
       )
       .at(-1)
-    if (pair?.image == null || pair.debug === null)
+    const [image] = pair?.images ?? []
+    const [debug] = pair?.debugs ?? []
+    if (pair === undefined || image === undefined || debug === undefined)
       throw new Error('no cloud kernel of Debian 12 with debug package')
     const dir = join(cacheDir(), 'packages')
     await mkdir(dir, { recursive: true })
@@ -66,10 +68,10 @@ export async function debianPair(): Promise<PackagePair> {
     return {
       release: pair.kernel.release,
       dir,
-      image: await fetchFile(pair.image),
-      debug: await fetchFile(pair.debug),
-      imageBytes: pair.image.sizeBytes ?? 0,
-      debugBytes: pair.debug.sizeBytes ?? 0,
+      image: await fetchFile(image),
+      debug: await fetchFile(debug),
+      imageBytes: image.sizeBytes ?? 0,
+      debugBytes: debug.sizeBytes ?? 0,
     }
   } finally {
     await http.close()

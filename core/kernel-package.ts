@@ -16,8 +16,8 @@ export interface PackageFile {
 }
 
 /**
- * One build of one kernel as a distribution offers it: what the crawler gives and the extractor takes. `image`
- * carries the kernel image, `debug` its vmlinux with DWARF; at least one is there.
+ * One build of one kernel as a distribution offers it: what the crawler gives and the extractor takes. At least one
+ * package is there, of the one kind or the other.
  */
 export interface KernelPackage {
   readonly kernel: Kernel
@@ -33,8 +33,10 @@ export interface KernelPackage {
   readonly series: string
   /** True where the digests come from an index whose signature was verified. */
   readonly signed: boolean
-  readonly image: PackageFile | null
-  readonly debug: PackageFile | null
+  /** Packages with the kernel image, each as good as the other, in the order to try. */
+  readonly images: readonly PackageFile[]
+  /** Packages with vmlinux and its DWARF, in the order to try. */
+  readonly debugs: readonly PackageFile[]
 }
 
 /** The key of a build in catalogs and logs: what must be equal for two listings to mean the same build. */

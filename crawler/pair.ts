@@ -16,6 +16,14 @@ export interface FoundPackage {
   readonly file: PackageFile
 }
 
+/** Those that are large enough to have a kernel in them; where an index states no size, all are. */
+export function withKernel(
+  found: readonly FoundPackage[],
+  leastBytes: Readonly<Record<KernelName['role'], number>>,
+): FoundPackage[] {
+  return found.filter(({ file, name }) => file.sizeBytes === null || file.sizeBytes >= leastBytes[name.role])
+}
+
 /**
  * Builds from package files: all files of one release and one package version belong together. A file that several
  * suites list is one file with all their URLs, in the order in which they come.
@@ -51,8 +59,8 @@ export function pairPackages(
         flavour: name.flavour,
         series: `${distro}/${version}/${name.series}`,
         signed: build.every((one) => one.signed),
-        image: smallest(ofRole('image')),
-        debug: smallest(ofRole('debug')),
+        images: smallestFirst(ofRole('image')),
+        debugs: smallestFirst(ofRole('debug')),
       },
     ]
   })
@@ -73,14 +81,13 @@ function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
   return [...byName.values()]
 }
 
-/** The smallest of those that can be checked, else of all: twins carry the same kernel. */
-function smallest(files: readonly PackageFile[]): PackageFile | null {
+/** Those that can be checked before those that cannot, the smaller first: twins carry the same kernel. */
+function smallestFirst(files: readonly PackageFile[]): PackageFile[] {
   const rank = (file: PackageFile): number => (file.sha256 === null ? 1 : 0)
-  const [best] = [...files].sort(
+  return [...files].sort(
     (a, b) =>
       rank(a) - rank(b) ||
       (a.sizeBytes ?? Infinity) - (b.sizeBytes ?? Infinity) ||
       (a.name < b.name ? -1 : 1),
   )
-  return best ?? null
 }

@@ -22,6 +22,10 @@ export const NameRules = z.strictObject({
   package: Template,
   image: z.array(Template).min(1),
   debug: z.array(Template),
+  /** A smaller package of the kind has no kernel: it is empty, or only depends on the one that has it. */
+  leastBytes: z
+    .strictObject({ image: z.int().min(0), debug: z.int().min(0) })
+    .default({ image: 0, debug: 0 }),
   /** Regular expressions for whole releases with groups `series`, `flavour`, `variant`; `{arch}` as the distribution says it. */
   releases: z.array(ReleasePattern).min(1),
 })

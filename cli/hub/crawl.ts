@@ -68,11 +68,14 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     indexes.push(...listing.indexes)
     listed.push(...listing.packages)
   }
-  const selected = selectPackages(options.forceDwarf ? listed.filter((pkg) => pkg.debug !== null) : listed, {
-    arches: options.arches,
-    ...(options.release !== null && { release: options.release }),
-    ...(options.newest !== null && { newest: options.newest }),
-  })
+  const selected = selectPackages(
+    options.forceDwarf ? listed.filter((pkg) => pkg.debugs.length > 0) : listed,
+    {
+      arches: options.arches,
+      ...(options.release !== null && { release: options.release }),
+      ...(options.newest !== null && { newest: options.newest }),
+    },
+  )
   const known = new Set((await deps.catalog.builds()).map((build) => build.key))
   const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
   const now = deps.now().toISOString()
@@ -84,7 +87,7 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     const due = failure === null || options.retryFailed || failure.nextTryAt <= now
     const state: PlanState = known.has(key) ? 'known' : due ? 'new' : 'waiting'
     if (state === 'new' && left-- <= 0) continue
-    const first = options.forceDwarf ? pkg.debug : (pkg.image ?? pkg.debug)
+    const [first] = options.forceDwarf ? pkg.debugs : [...pkg.images, ...pkg.debugs]
     packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
   }
   return { startedMs, packages, indexes }

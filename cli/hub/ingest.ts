@@ -94,38 +94,39 @@ async function extractFirst(
   deps: IngestDeps,
   meter: { bytes: number },
 ): Promise<FoundBtf> {
-  const files = options.forceDwarf ? [pkg.debug] : [pkg.image, pkg.debug]
-  for (const file of files) {
-    if (file === null) continue
+  const roles = options.forceDwarf ? [pkg.debugs] : [pkg.images, pkg.debugs]
+  for (const files of roles) {
+    if (files.length === 0) continue
     try {
-      return await fromMirrors(pkg, file, options, deps, meter)
+      return await fromAny(pkg, files, options, deps, meter)
     } catch (err) {
       if (!(err instanceof ExtractError && err.code === 'NO_BTF')) throw err
-      deps.log.info({ package: file.name, version: file.version }, 'no BTF in this package')
+      deps.log.info({ kernel: pkg.kernel, package: files[0]?.name }, 'no BTF in this package')
     }
   }
   throw new IngestError(
     'NO_BTF',
-    options.forceDwarf && pkg.debug === null
+    options.forceDwarf && pkg.debugs.length === 0
       ? `${pkg.packageName} ${pkg.packageVersion}: no debug package is offered`
       : `${pkg.packageName} ${pkg.packageVersion}: no BTF in what is offered`,
   )
 }
 
 /**
- * The next mirror is asked where one is ill, lacks the file or gives something else. The reason that is told in the end
+ * Twins of one package (signed and unsigned) on all mirrors: the next is asked where one is ill, lacks the file or gives
+ * something else. The reason that is told in the end
  * is that of the mirror that said most: one that sent something wrong before one that had nothing or was ill.
  */
-async function fromMirrors(
+async function fromAny(
   pkg: KernelPackage,
-  file: PackageFile,
+  files: readonly PackageFile[],
   options: IngestOptions,
   deps: IngestDeps,
   meter: { bytes: number },
 ): Promise<FoundBtf> {
-  let reason: unknown = new IngestError('GONE', `${file.name} ${file.version}: no URL is known`)
+  let reason: unknown = new IngestError('GONE', `${pkg.packageName} ${pkg.packageVersion}: no URL is known`)
   let weight = -1
-  for (const url of file.urls) {
+  for (const { file, url } of files.flatMap((one) => one.urls.map((at) => ({ file: one, url: at })))) {
     options.signal.throwIfAborted()
     try {
       return { file, url, extracted: await fromUrl(pkg, file, url, options, deps, meter) }

@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http.ts'
 import type { ListDeps } from '../deps.ts'
-import { pairPackages } from '../pair.ts'
+import { pairPackages, withKernel } from '../pair.ts'
 import type { AptIndex, SourceFile } from '../schema.ts'
 import { type CrawlContext, CrawlError, type CrawlScope, type Listing } from '../types.ts'
 import { type AptConfig, readAptConfig } from './apt-config.ts'
@@ -42,7 +42,7 @@ export async function listApt(
     }),
   )
   const found = results.flatMap(({ units, places }) => units.flatMap((unit) => packagesOf(unit, places)))
-  const packages = pairPackages(file.id, file.distro, found, context.log)
+  const packages = pairPackages(file.id, file.distro, withKernel(found, index.names.leastBytes), context.log)
   packages.sort((a, b) => compareDebianVersions(a.packageVersion, b.packageVersion))
   return {
     packages,
