@@ -34,15 +34,41 @@ export async function* relolog(
   pairs: readonly RelologPair[],
 ): AsyncGenerator<RelologResult> {
   const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] })
-  child.stdin.end(pairs.map(({ object, btf }) => `${object}\t${btf}\n`).join(''))
-  let lines: string[] = []
+  child.stdin.end(asInput(pairs))
+  const collect = collector()
   for await (const line of createInterface({ input: child.stdout })) {
-    if (line.startsWith('= ')) {
-      yield { lines, opened: line === '= done' }
-      lines = []
-    } else {
+    const result = collect(line)
+    if (result !== null) yield result
+  }
+}
+
+/** The same for a few pairs, at once. Throws where the oracle does not answer all. */
+export function relologSync(program: string, pairs: readonly RelologPair[]): RelologResult[] {
+  const run = spawnSync(program, [], { input: asInput(pairs), encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
+  const collect = collector()
+  const results = run.stdout
+    .split('\n')
+    .map(collect)
+    .filter((result) => result !== null)
+  if (results.length !== pairs.length) throw new Error(`relolog ended early: ${run.signal ?? run.stderr}`)
+  return results
+}
+
+function asInput(pairs: readonly RelologPair[]): string {
+  return pairs.map(({ object, btf }) => `${object}\t${btf}\n`).join('')
+}
+
+/** Takes line after line, gives a result with the line that ends one. */
+function collector(): (line: string) => RelologResult | null {
+  let lines: string[] = []
+  return (line) => {
+    if (!line.startsWith('= ')) {
       lines.push(line.trimEnd())
+      return null
     }
+    const result = { lines, opened: line === '= done' }
+    lines = []
+    return result
   }
 }
 
