@@ -154,6 +154,21 @@ export class CLayout {
   }
 }
 
+/** What members leave free, whether C would or not; the last may be behind all of them. Unions have no holes. */
+export function holesOf(btf: Btf, id: number, sizeOfType: (id: number) => number): Gap[] {
+  const holes: Gap[] = []
+  if (btf.kind(id) === Kind.UNION) return holes
+  let at = 0
+  for (let i = 0; i < btf.vlen(id); i++) {
+    const { typeId, offsetBits, bitfieldBits } = memberSpot(btf, id, i)
+    if (offsetBits > at) holes.push({ beforeMember: i, fromBits: at, toBits: offsetBits })
+    at = Math.max(at, offsetBits + (bitfieldBits === 0 ? sizeOfType(typeId) * 8 : bitfieldBits))
+  }
+  const end = btf.sizeOrType(id) * 8
+  if (end > at) holes.push({ beforeMember: btf.vlen(id), fromBits: at, toBits: end })
+  return holes
+}
+
 /** The lines that fill a gap in a struct of some alignment without changing that. */
 export function* paddingOf(gap: Gap, placement: Placement): Generator<Padding> {
   const { fromBits, toBits } = gap

@@ -51,8 +51,7 @@ export function dependenciesOf(btf: Btf, unit: number): Dependencies {
     case Kind.FUNC_PROTO:
       wantSignature(unit, 0)
   }
-  for (let next = todo.pop(); next !== undefined; next = todo.pop()) {
-    const [id, need, depth] = next
+  for (const [id, need, depth] of todo) {
     const kind = btf.kind(id)
     switch (kind) {
       case Kind.CONST:

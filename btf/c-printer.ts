@@ -1,6 +1,6 @@
 import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
-import { CLayout, type Gap, paddingOf, type Placement } from './c-layout.ts'
+import { CLayout, type Gap, holesOf, paddingOf, type Placement } from './c-layout.ts'
 import { cIdentifier, type CNames, isForward, isTagged, NameSpace, tagKeyword } from './c-names.ts'
 import { builtinTypeText, scalarText } from './c-scalars.ts'
 import { BtfError, malformedType } from './errors.ts'
@@ -190,18 +190,19 @@ export class CPrinter {
     const btf = this.#btf
     const placement = this.layout.placement(id)
     const space = place.around ?? new NameSpace()
+    const gaps = this.#comments ? holesOf(btf, id, (type) => this.layout.sizeOf(type)) : placement.gaps
+    const count = btf.vlen(id)
     const lines: string[] = []
     let nextGap = 0
-    const fillGaps = (member: number): void => {
-      for (; placement.gaps[nextGap]?.beforeMember === member; nextGap++) {
-        lines.push(...this.#gapLines(placement.gaps[nextGap] as Gap, placement, space))
+    for (let i = 0; i <= count; i++) {
+      const gap = gaps[nextGap]
+      if (gap?.beforeMember === i) {
+        nextGap++
+        if (this.#comments) lines.push(gapComment(gap, i === count))
+        else lines.push(...paddingLines(gap, placement, space))
       }
+      if (i < count) lines.push(this.#memberText(id, memberSpot(btf, id, i), place, space))
     }
-    for (let i = 0; i < btf.vlen(id); i++) {
-      fillGaps(i)
-      lines.push(this.#memberText(id, memberSpot(btf, id, i), place, space))
-    }
-    fillGaps(btf.vlen(id))
     const body = lines.map((line) => `${place.indent}\t${line}\n`).join('')
     return `${head(tagKeyword(btf, id), tag)} {\n${body}${place.indent}}${attributes(placement)}`
   }
@@ -225,24 +226,6 @@ export class CPrinter {
     const where = member.bitfieldBits === 0 ? `${offset}`.padStart(5) : `${offset}:${at % 8}`.padStart(7)
     const size = `${this.layout.sizeOf(member.typeId)}`.padStart(member.bitfieldBits === 0 ? 7 : 5)
     return `${padLastLine(line, indent, COMMENT_COLUMN)} /* ${where} ${size} */`
-  }
-
-  #gapLines(gap: Gap, placement: Placement, space: NameSpace): string[] {
-    if (this.#comments) {
-      const bits = gap.toBits - gap.fromBits
-      const [bytes, rest] = [Math.floor(bits / 8), bits % 8]
-      const parts = [bytes > 0 ? `${bytes} bytes` : '', rest > 0 ? `${rest} bits` : '']
-      return [`/* ${parts.filter((part) => part !== '').join(' and ')} of padding */`]
-    }
-    const lines: string[] = []
-    for (const padding of paddingOf(gap, placement)) {
-      lines.push(
-        'arrayBytes' in padding
-          ? `unsigned char ${space.claim('__btf_padding')}[${padding.arrayBytes}];`
-          : `${builtinTypeText(padding.unitBits / 8)}: ${padding.bits};`,
-      )
-    }
-    return lines
   }
 
   #enumeration(id: number, tag: string, indent: string): string {
@@ -286,6 +269,23 @@ export class CPrinter {
 
 /** gcc's machine modes make an enum as wide as it is said to be; 4 bytes are what C gives it anyway. */
 const ENUM_MODES: Readonly<Record<number, string>> = { 1: 'QI', 2: 'HI', 8: 'DI' }
+
+function gapComment(gap: Gap, isLast: boolean): string {
+  const bits = gap.toBits - gap.fromBits
+  const parts = [
+    ...(bits >= 8 ? [`${Math.floor(bits / 8)} bytes`] : []),
+    ...(bits % 8 > 0 ? [`${bits % 8} bits`] : []),
+  ]
+  return `/* ${isLast ? 'padding' : 'hole'}: ${parts.join(', ')} */`
+}
+
+function paddingLines(gap: Gap, placement: Placement, space: NameSpace): string[] {
+  return [...paddingOf(gap, placement)].map((padding) =>
+    'arrayBytes' in padding
+      ? `unsigned char ${space.claim('__btf_padding')}[${padding.arrayBytes}];`
+      : `${builtinTypeText(padding.unitBits / 8)}: ${padding.bits};`,
+  )
+}
 
 /** An integer constant: C has no negative ones, so the least of all has to be computed. */
 function integerText(value: bigint): string {

@@ -32,7 +32,15 @@ export { formatJson, formatJsonType } from './format-json.ts'
 export { formatRaw, formatRawType } from './format-raw.ts'
 export { type BtfExt, type CoreRelo, type FuncInfo, parseBtfExt } from './ext-info.ts'
 export { layoutDigest } from './layout-digest.ts'
-export { findMember, type FoundMember, isModifier, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
+export {
+  findMember,
+  type FoundMember,
+  isModifier,
+  memberSpot,
+  type MemberSpot,
+  sizeOf,
+  skipModifiersAndTypedefs,
+} from './layout.ts'
 export { loadBtf, rawBtf } from './load.ts'
 export { nameEquals } from './name-equals.ts'
 export { essentialName } from './name-index.ts'

@@ -122,17 +122,15 @@ function searchMembers(
   if (depth > limits.btf.maxDepth) {
     throw malformedType(at, btf.byteOffset(at), `nested deeper than ${limits.btf.maxDepth}`)
   }
-  const flag = btf.kindFlag(at)
   for (let i = 0; i < btf.vlen(at); i++) {
     const nameOffset = btf.word(at, 3 + i * 3)
-    const typeId = btf.word(at, 4 + i * 3)
-    const raw = btf.word(at, 5 + i * 3)
-    const offsetBits = flag ? raw & 0xffffff : raw
     if (nameOffset === 0) {
+      const { typeId, offsetBits } = memberSpot(btf, at, i)
       const found = searchMembers(btf, typeId, name, depth + 1, barren)
       if (found !== null) return { ...found, offsetBits: offsetBits + found.offsetBits }
     } else if (nameEquals(btf.strings, nameOffset, name)) {
-      return { typeId, offsetBits, bitfieldBits: flag ? raw >>> 24 : 0 }
+      const { typeId, offsetBits, bitfieldBits } = memberSpot(btf, at, i)
+      return { typeId, offsetBits, bitfieldBits }
     }
   }
   barren.add(at)
