@@ -55,8 +55,8 @@ export async function encodeDwarf(vmlinux: string, how: Encoding): Promise<Encod
       )
     }
     if (exit.code !== 0) {
-      const how_ = exit.signal === null ? `exit code ${exit.code}` : `killed by ${exit.signal}`
-      throw new ExtractError('TOOL', `${how.name}: pahole ${pahole.version} failed (${how_}): ${words}`)
+      const ending = exit.signal === null ? `exit code ${exit.code}` : `killed by ${exit.signal}`
+      throw new ExtractError('TOOL', `${how.name}: pahole ${pahole.version} failed (${ending}): ${words}`)
     }
     try {
       const btf = await readBtf(output)
