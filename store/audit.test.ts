@@ -174,6 +174,22 @@ describe('collecting garbage', () => {
     expect(kept).toEqual([build.btf.digest])
   })
 
+  it('leaves what is put again between the listing and the removal', async () => {
+    const { dir, store } = await filled()
+    const { digest } = await store.blobs.put(sample(10))
+    const longAgo = new Date(Date.now() - 7200_000)
+    await utimes(pathOf(dir, digest), longAgo, longAgo)
+    const catalog = {
+      ...store.catalog,
+      async prune() {
+        await store.blobs.put(sample(10))
+        return store.catalog.prune()
+      },
+    }
+    expect(await collectGarbage({ catalog, blobs: store.blobs })).toMatchObject({ removed: 0, kept: 5 })
+    expect(await store.blobs.size(digest)).toBe(10)
+  })
+
   it('never takes a blob that a build arrives for meanwhile', async () => {
     const { dir, store } = await filled()
     const longAgo = new Date(Date.now() - 7200_000)
