@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { Sha256 } from '../core/digest.ts'
 import type { PackageFile } from '../core/kernel-package.ts'
 import { silentLog } from '../core/log.ts'
-import { type FoundPackage, pairPackages } from './pair.ts'
+import { type FoundPackage, pairPackages, withKernel } from './pair.ts'
 
 const digest = (character: string): Sha256 => character.repeat(64) as Sha256
 
@@ -41,17 +41,17 @@ describe('pairPackages', () => {
     for (const suffix of ['', '-unsigned', '-dbg']) {
       expect(pair(found(suffix))).toMatchObject([{ packageName: 'linux-image-6.1.0-50-amd64' }])
     }
-    expect(pair(found('-dbg'))).toMatchObject([{ image: null }])
-    expect(pair(found(''))).toMatchObject([{ debug: null }])
+    expect(pair(found('-dbg'))).toMatchObject([{ images: [] }])
+    expect(pair(found(''))).toMatchObject([{ debugs: [] }])
   })
 
-  it('takes the smallest twin that has a digest', () => {
-    const small = found('-unsigned', { sizeBytes: 5 })
-    expect(pair(found(''), small)[0]?.image).toEqual(small.file)
-    expect(pair(found(''), found('-unsigned', { sizeBytes: 5, sha256: null }))[0]?.image?.name).not.toContain(
-      'unsigned',
-    )
-    expect(pair(found('', { sizeBytes: null }), found('-unsigned'))[0]?.image?.name).toContain('unsigned')
+  it('puts twins in order: what can be checked before what cannot, the smaller first', () => {
+    const names = (...all: readonly FoundPackage[]): (string | undefined)[] =>
+      pair(...all)[0]?.images.map(({ name }) => name.replace('linux-image-6.1.0-50-amd64', '')) ?? []
+    expect(names(found(''), found('-unsigned', { sizeBytes: 5 }))).toEqual(['-unsigned', ''])
+    expect(names(found(''), found('-unsigned', { sizeBytes: 5, sha256: null }))).toEqual(['', '-unsigned'])
+    expect(names(found('', { sizeBytes: null }), found('-unsigned'))).toEqual(['-unsigned', ''])
+    expect(names(found('-unsigned'), found(''))).toEqual(['', '-unsigned'])
   })
 
   it('gathers the URLs of one file, each once, and never those of another', () => {
@@ -61,10 +61,27 @@ describe('pairPackages', () => {
       found('', { urls: ['http://evil/1'], sha256: digest('b') }),
       found('', { urls: ['http://evil/2'], sizeBytes: 11 }),
     )
-    expect(build?.image?.urls).toEqual(['http://a/1', 'http://b/1', 'http://c/1'])
+    expect(build?.images[0]?.urls).toEqual(['http://a/1', 'http://b/1', 'http://c/1'])
   })
 
   it('calls a build signed only where everything that names it is', () => {
     expect(pair(found(''), { ...found('-dbg'), signed: false })).toMatchObject([{ signed: false }])
+  })
+})
+
+describe('withKernel', () => {
+  const least = { image: 10, debug: 100 }
+  it.each<[string, FoundPackage, boolean]>([
+    ['an image of the least size', found('', { sizeBytes: 10 }), true],
+    [
+      'an image below it: empty, it depends on the one that has the kernel',
+      found('', { sizeBytes: 9 }),
+      false,
+    ],
+    ['an image of unknown size', found('', { sizeBytes: null }), true],
+    ['a debug package of the least size', found('-dbg', { sizeBytes: 100 }), true],
+    ['a debug package that only an image could be as small as', found('-dbg', { sizeBytes: 99 }), false],
+  ])('%s', (_what, one, kept) => {
+    expect(withKernel([one], least)).toEqual(kept ? [one] : [])
   })
 })

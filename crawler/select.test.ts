@@ -18,8 +18,8 @@ function pkg(
     flavour,
     series: `debian/${distro}/${/^\d+\.\d+/.exec(release)?.[0] ?? ''}`,
     signed: true,
-    image: null,
-    debug: null,
+    images: [],
+    debugs: [],
   }
 }
 

@@ -60,8 +60,8 @@ export const BUILDS = [
 
 /** A listing's builds in the form of {@link BUILDS}. */
 export function builds(listing: Listing): string[] {
-  return listing.packages.map(({ kernel, packageVersion, image, debug }) =>
-    [kernel.release, packageVersion, image?.name ?? '-', debug?.name ?? '-'].join(' '),
+  return listing.packages.map(({ kernel, packageVersion, images, debugs }) =>
+    [kernel.release, packageVersion, images[0]?.name ?? '-', debugs[0]?.name ?? '-'].join(' '),
   )
 }
 

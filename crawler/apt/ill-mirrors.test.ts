@@ -82,7 +82,7 @@ describe.skipIf(missing !== null)(`ill apt mirrors (skipped: ${missing ?? 'nothi
     expect(together.indexes[0]).toMatchObject({ outcome: 'new', signed: true })
     expect(together.indexes[0]?.reason).toMatch(reason)
     expect(together.indexes[0]?.url).toContain(second.host)
-    const urls = together.packages[0]?.image?.urls ?? []
+    const urls = together.packages[0]?.images[0]?.urls ?? []
     expect(urls.map((url) => new URL(url).host)).toEqual([second.host, first.host])
   })
 

@@ -44,7 +44,7 @@ describe.skipIf(missing !== null)(
       const files = lab.archive('/debian', MAIN)
       const server = await lab.mirror(files)
       const { packages } = await lab.list([server], { arches: ['aarch64'] })
-      const image = packages[0]!.image!
+      const image = packages[0]!.images[0]!
       const bytes = Buffer.from(await (await fetch(image.urls[0]!)).arrayBuffer())
       expect(image.urls[0]).toContain('%2Bdeb12')
       expect(bytes.byteLength).toBe(image.sizeBytes)
@@ -56,8 +56,11 @@ describe.skipIf(missing !== null)(
       const { packages } = await lab.list([server], { suites: BOTH })
       expect(packages).toHaveLength(6)
       const build = packages.find((pkg) => pkg.kernel.release === '6.1.0-50-amd64')
-      expect(build?.image?.name).toBe('linux-image-6.1.0-50-amd64-unsigned')
-      // The unsigned twin is in main alone; without it the signed one, which both have, is taken.
+      expect(build?.images.map((image) => image.name)).toEqual([
+        'linux-image-6.1.0-50-amd64-unsigned',
+        'linux-image-6.1.0-50-amd64',
+      ])
+      // The unsigned twin is in main alone; the signed one, which both have, is one file with two places.
       const signedOnly: TestSuite = {
         ...MAIN,
         editPackages: (text) => text.replaceAll('-amd64-unsigned', '-nope'),
@@ -66,7 +69,7 @@ describe.skipIf(missing !== null)(
         new Map([...lab.archive('/debian', signedOnly), ...lab.archive('/debian-security', SECURITY)]),
       )
       const again = await lab.list([other], { suites: BOTH })
-      expect(again.packages.find((pkg) => pkg.kernel.release === '6.1.0-50-amd64')?.image?.urls).toEqual([
+      expect(again.packages.find((pkg) => pkg.kernel.release === '6.1.0-50-amd64')?.images[0]?.urls).toEqual([
         `${other.url}/debian/pool/main/linux-image-6.1.0-50-amd64_6.1.170-3_amd64.deb`,
         `${other.url}/debian-security/pool/updates/linux-image-6.1.0-50-amd64_6.1.170-3_amd64.deb`,
       ])
