@@ -87,8 +87,13 @@ function addClientCommands(program: Command, invocation: () => Invocation): void
   program
     .command('get [release]')
     .description("the path of a verified BTF for a kernel, this host's by default")
-    .addOption(new Option('--hub <url...>', 'hubs to ask, in order').env('BTFHUB_URL'))
+    .addOption(
+      new Option('--hub <url>', 'a hub to ask; several are asked in order')
+        .env('BTFHUB_URL')
+        .argParser(collectWords),
+    )
     .option('--tool <name[@version]>', 'min BTF for a tool that the hub knows')
+    .option('--object <file...>', 'min BTF for these BPF objects, cut on this machine')
     .option('--arch <arch>', 'architecture of the kernel')
     .option('--distro <id>', 'os-release ID')
     .option('--version <id>', 'os-release VERSION_ID')
@@ -100,6 +105,9 @@ function addClientCommands(program: Command, invocation: () => Invocation): void
         .choices(['raw', 'elf', 'gz', 'xz', 'tar.xz'])
         .default('raw'),
     )
+    .option('--install', 'write it where libbpf and cilium/ebpf look by themselves', false)
+    .option('--env', 'print environment variables of known agents instead of the path', false)
+    .option('--like', 'also take the BTF of what this distribution is a clone of', false)
     .option('--force', "ask the hub even where this host's kernel has BTF", false)
     .addOption(new Option('--cache <dir>', 'where verified BTF is kept').env('BTFHUB_CACHE'))
     .addOption(jsonOption())
@@ -114,13 +122,13 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .command('crawl [source...]')
     .description('find kernels that distributions offer, and take in the BTF of those that are new')
     .option('--plan', 'show what would be done and its cost, and do nothing', false)
-    .option('--version <id...>', "versions of the distribution, `12`; all of the source's by default")
-    .option('--arch <arch...>', 'architectures; all of the source by default')
+    .option('--version <id>', "a version of the distribution, `12`; all of the source's by default", collect)
+    .option('--arch <arch>', 'an architecture; all of the source by default', collect)
     .option('--release <regex>', 'only kernels whose release matches', parseRegex)
     .option('--newest <n>', 'only the newest builds per series and flavour', parseCount)
     .option('--limit <n>', 'at most so many new builds in this run', parseCount)
     .option('--jobs <n>', 'packages at a time', parseCount)
-    .option('--mirror <url...>', "base URLs that replace the source's own mirrors")
+    .option('--mirror <url>', "a base URL that replaces the source's own mirrors", collect)
     .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
     .option('--unverified', 'end each download as soon as the BTF is whole, its digest unchecked', false)
     .option('--retry-failed', 'try again what failed before, whether due or not', false)
@@ -297,6 +305,15 @@ function parseCount(text: string): number {
   if (!Number.isInteger(count) || count < 1)
     throw new InvalidArgumentError('Expected a whole number above 0.')
   return count
+}
+
+/** For options that can be given again and again. */
+function collect(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
+}
+
+function collectWords(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, ...text.split(/\s+/).filter((word) => word !== '')]
 }
 
 function parsePort(text: string): number {

@@ -15,8 +15,10 @@ export class HubError<Code extends string = string> extends Error {
 /** The message of anything thrown, with the chain of its causes, on one line. */
 export function describeError(err: unknown): string {
   if (!(err instanceof Error)) return String(err)
-  const cause = err.cause === undefined ? '' : `: ${describeError(err.cause)}`
-  return `${err.message}${cause}`.replace(/\s*\n\s*/g, ' ')
+  const cause = err.cause === undefined ? '' : describeError(err.cause)
+  // Many an error quotes its cause already.
+  const told = cause === '' || err.message.includes(cause)
+  return `${err.message}${told ? '' : `: ${cause}`}`.replace(/\s*\n\s*/g, ' ')
 }
 
 /** True for the error that an aborted signal causes, however deep it was wrapped. */

@@ -76,7 +76,7 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
       ...(options.newest !== null && { newest: options.newest }),
     },
   )
-  const known = new Set((await deps.catalog.builds()).map((build) => build.key))
+  const known = new Map((await deps.catalog.builds()).map((build) => [build.key, build]))
   const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
   const now = deps.now().toISOString()
   let left = options.limit ?? Infinity
@@ -85,7 +85,10 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     const key = packageKey(pkg)
     const failure = failures.get(key) ?? null
     const due = failure === null || options.retryFailed || failure.nextTryAt <= now
-    const state: PlanState = known.has(key) ? 'known' : due ? 'new' : 'waiting'
+    // A build whose blob was lost (and dropped) is taken in again: the same package gives the same bytes.
+    const build = known.get(key)
+    const isKnown = build !== undefined && (await deps.blobs.size(build.btf.digest)) !== null
+    const state: PlanState = isKnown ? 'known' : due ? 'new' : 'waiting'
     if (state === 'new' && left-- <= 0) continue
     const [first] = options.forceDwarf ? pkg.debugs : [...pkg.images, ...pkg.debugs]
     packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
