@@ -62,6 +62,8 @@ function createProgram(base: Base): Command {
         .default('warn')
         .env('BTFHUB_LOG_LEVEL'),
     )
+    // Else the program would take the `--version` of a command for its own.
+    .enablePositionalOptions()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => base.terminal.out(text.replace(/\n$/, '')),

@@ -16,10 +16,10 @@ export interface MinimizeOptions {
 /** `btfhub minimize --btf FILE… --object FILE… -o PATH`: min BTF without a hub. */
 export async function minimizeFiles(options: MinimizeOptions, invocation: Invocation): Promise<void> {
   const { terminal } = invocation
+  const target = await outputs(options)
   const objects = []
   for (const file of options.object) objects.push(parseBpfObject(file, await readFile(file)))
   const tool = prepareTool(objects)
-  const target = await outputs(options)
   for (const [file, output] of target) {
     invocation.signal.throwIfAborted()
     const btf = await readBtf(file, invocation)
