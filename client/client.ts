@@ -1,5 +1,5 @@
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
-import { describeError, isAbort } from '../core/errors.ts'
+import { describeError } from '../core/errors.ts'
 import { formatKernel, parseArch } from '../core/kernel.ts'
 import { limits } from '../core/limits.ts'
 import type { Match, ResolveAnswer } from '../registry/api.ts'
@@ -63,8 +63,7 @@ export function createClient(options: ClientOptions): Client {
         return await ask(hub)
       } catch (err) {
         signal.throwIfAborted()
-        if (!(err instanceof ClientError) || isAbort(err)) throw err
-        if (!PASS_OVER.has(err.code)) throw err
+        if (!(err instanceof ClientError) || !PASS_OVER.has(err.code)) throw err
         if (err.code !== 'NOT_FOUND') warn(describeError(err))
         errors.push(err)
       }
@@ -146,7 +145,7 @@ export function createClient(options: ClientOptions): Client {
   async function fetchFormFrom(hub: HubConnection, query: KernelQuery, form: Form): Promise<Fetched> {
     const answer = await hub.resolve(toRequest(query), signal)
     const btf = await take(hub, answer)
-    const path = formPath(answer.build.kernel.release, query, form)
+    const path = formPath(answer.build.kernel, query, form)
     const { bytes } = await hub.bytes(path, { atMost: limits.btf.maxBytes }, signal)
     const inside = await unpackForm(form, bytes, answer.btf.size_bytes, signal)
     if (sha256Of(inside) !== btf.digest) {

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { rawBtf } from '../btf/index.ts'
 import { isAbort } from '../core/errors.ts'
+import type { Kernel } from '../registry/api.ts'
 import { ClientError } from './errors.ts'
 import { type KernelQuery, toSearch } from './query.ts'
 
@@ -17,11 +18,12 @@ const TAR_HEADER_BYTES = 512
 const TAR_SLACK_BYTES = 64 * 1024
 
 /** Where a hub has the form of what a query finds. */
-export function formPath(release: string, query: KernelQuery, form: Form): string {
-  const name = encodeURIComponent(release)
+export function formPath(kernel: Kernel, query: KernelQuery, form: Form): string {
+  const name = encodeURIComponent(kernel.release)
   const path =
     query.tool === undefined ? `/v1/btf/${name}` : `/v1/min/${encodeURIComponent(query.tool)}/${name}`
   const search = toSearch(query)
+  search.set('arch', kernel.arch)
   search.set('format', form)
   return `${path}?${search.toString()}`
 }

@@ -59,25 +59,30 @@ export function installPath(root: string, release: string): string {
 
 /** This host's facts fill what was not said, if the kernel is this host's. */
 function withHostFacts(asked: KernelQuery, host: Host): KernelQuery {
-  if (!isThisHost(asked, host)) return { ...asked, arch: asked.arch ?? host.arch }
-  const isNamed = asked.distro !== undefined || asked.version !== undefined
+  if (!isThisHost(asked, host)) {
+    // A build-id or banner names a kernel of whatever release and architecture.
+    const isNamed = asked.buildId !== undefined || asked.banner !== undefined
+    if (isNamed) return asked
+    return { ...asked, release: asked.release ?? host.release, arch: asked.arch ?? host.arch }
+  }
+  const hasSystem = asked.distro !== undefined || asked.version !== undefined
   return {
     ...asked,
     release: host.release,
     arch: host.arch,
     buildId: asked.buildId ?? host.buildId ?? undefined,
     banner: asked.banner ?? host.banner ?? undefined,
-    osRelease: asked.osRelease ?? (isNamed ? undefined : (host.osRelease ?? undefined)),
+    osRelease: asked.osRelease ?? (hasSystem ? undefined : (host.osRelease ?? undefined)),
   }
 }
 
-/** Whether what was asked is the running kernel, as far as it can be told. */
+/** Whether what was asked is the running kernel: nothing that was said is otherwise on this host. */
 function isThisHost(asked: KernelQuery, host: Host): boolean {
-  if (asked.release === undefined) return asked.buildId === undefined && asked.banner === undefined
   return (
-    asked.release === host.release &&
-    (asked.arch === undefined || asked.arch === host.arch) &&
-    (asked.buildId === undefined || asked.buildId === host.buildId)
+    (asked.release ?? host.release) === host.release &&
+    (asked.arch ?? host.arch) === host.arch &&
+    (asked.buildId ?? host.buildId) === host.buildId &&
+    (asked.banner ?? host.banner) === host.banner
   )
 }
 

@@ -20,6 +20,10 @@ export interface Host {
   readonly kernelBtf: string | null
 }
 
+/** Longer texts than these no hub takes (registry/api.ts), and no real one is as long. */
+const MAX_BANNER_LENGTH = 1024
+const MAX_OS_RELEASE_LENGTH = 16_384
+
 /** Reads what is known of the running kernel. `root` is where the host's files are, `/host` in many containers. */
 export async function readHost(root = '/'): Promise<Host> {
   const text = async (...paths: readonly string[]): Promise<string | null> => {
@@ -34,11 +38,15 @@ export async function readHost(root = '/'): Promise<Host> {
   return {
     release: (await text('proc/sys/kernel/osrelease')) ?? os.release(),
     arch: os.machine(),
-    banner: await text('proc/version'),
+    banner: unlessLonger(MAX_BANNER_LENGTH, await text('proc/version')),
     buildId: notes === null ? null : buildIdOf(readNotes(notes, os.endianness() === 'LE' ? 'little' : 'big')),
-    osRelease: await text('etc/os-release', 'usr/lib/os-release'),
+    osRelease: unlessLonger(MAX_OS_RELEASE_LENGTH, await text('etc/os-release', 'usr/lib/os-release')),
     kernelBtf: (await isReadable(kernelBtf)) ? kernelBtf : null,
   }
+}
+
+function unlessLonger(length: number, text: string | null): string | null {
+  return text === null || text === '' || text.length > length ? null : text
 }
 
 /** What cannot be read is not known: sandboxes hide these files in several ways. */

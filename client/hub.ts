@@ -1,7 +1,7 @@
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import type { Dispatcher } from 'undici'
-import { describeError, isAbort } from '../core/errors.ts'
+import { describeError } from '../core/errors.ts'
 import { hubVersion } from '../core/version.ts'
 import { sleep } from '../core/hosts.ts'
 import type { ResolveAnswer, ResolveRequest } from '../registry/api.ts'
@@ -85,10 +85,10 @@ export class HubConnection {
     return { bytes, header: reply.header }
   }
 
-  /** Ends connections of its own making. */
+  /** Ends connections of its own making, and what goes over them. */
   async close(): Promise<void> {
     if (this.#dispatcher !== null && this.#dispatcher !== this.#options.dispatcher)
-      await this.#dispatcher.close()
+      await this.#dispatcher.destroy()
     this.#dispatcher = null
   }
 
@@ -114,7 +114,8 @@ export class HubConnection {
         if (!mayPass || isLast || retryAfterMs > MAX_RETRY_AFTER_MS) throw await this.#refusal(path, reply)
         pauseMs = Math.max(pauseMs, retryAfterMs || 0)
       } catch (err) {
-        if (err instanceof ClientError || isAbort(err) || signal.aborted) throw err
+        signal.throwIfAborted()
+        if (err instanceof ClientError) throw err
         if (isLast) throw this.#ill(`${path}: ${describeError(err)}`, err)
       }
       await sleep(pauseMs, signal)
@@ -123,7 +124,8 @@ export class HubConnection {
 
   async #once(path: string, maxBytes: number, signal: AbortSignal, json: string | undefined): Promise<Reply> {
     const { request } = await import('undici')
-    const { statusCode, headers, body } = await request(`${this.url}${path}`, {
+    const { headersMs, bodyMs } = this.#timeouts
+    const answer = request(`${this.url}${path}`, {
       method: json === undefined ? 'GET' : 'POST',
       headers: {
         'user-agent': `btfhub/${hubVersion}`,
@@ -131,17 +133,42 @@ export class HubConnection {
         ...(json === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(json === undefined ? {} : { body: json }),
-      headersTimeout: this.#timeouts.headersMs,
-      bodyTimeout: this.#timeouts.bodyMs,
+      headersTimeout: headersMs,
+      bodyTimeout: bodyMs,
       dispatcher: await this.#dispatch(),
       signal,
     })
+    const { statusCode, headers, body } = await this.#inTime(answer, signal)
     const header = (name: string): string | null => {
       const value = headers[name]
       return (Array.isArray(value) ? value[0] : value) ?? null
     }
     const allowed = statusCode === 200 ? maxBytes : MAX_JSON_BYTES
     return { status: statusCode, header, body: await this.#read(path, body, Math.max(allowed, 1024)) }
+  }
+
+  /**
+   * undici's timeouts and its signal do not reach a request that still waits for a connection through a proxy, and it
+   * connects again for ever to one that hangs up (seen with 7.30): after a while its connections are torn down.
+   */
+  async #inTime<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+    const late = AbortSignal.timeout(this.#timeouts.connectMs + this.#timeouts.headersMs)
+    const either = AbortSignal.any([signal, late])
+    let stop = (): void => {}
+    const stopped = new Promise<never>((_, reject) => {
+      stop = () => reject(late.aborted ? new Error('no answer in time') : (signal.reason as Error))
+      if (either.aborted) stop()
+      either.addEventListener('abort', stop)
+    })
+    try {
+      return await Promise.race([answer, stopped])
+    } catch (err) {
+      if (either.aborted) await this.close()
+      throw err
+    } finally {
+      either.removeEventListener('abort', stop)
+      answer.catch(() => {})
+    }
   }
 
   async #read(path: string, body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
@@ -198,7 +225,8 @@ export class HubConnection {
 
 async function environmentProxy(connectMs: number): Promise<Dispatcher> {
   const { EnvHttpProxyAgent } = await import('undici')
-  return new EnvHttpProxyAgent({ connect: { timeout: connectMs } })
+  // Many proxies tunnel to port 443 only; what is plain HTTP goes through them as a plain request.
+  return new EnvHttpProxyAgent({ connect: { timeout: connectMs }, proxyTunnel: false })
 }
 
 function tryJson(bytes: Uint8Array): unknown {
