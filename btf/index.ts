@@ -1,6 +1,7 @@
 /** The BTF codec: reads, checks, writes and prints BTF, and as much of ELF as holds it. No files, no network. */
 export { Btf, parseBtf } from './btf.ts'
 export { ByteReader, type Endian } from './bytes.ts'
+export { checkCycles } from './cycles.ts'
 export { diffTypes } from './diff.ts'
 export type * from './diff-types.ts'
 export {

@@ -11,10 +11,10 @@ import {
   parseBtfExt,
   parseElf,
   sectionBytes,
-  validateBtf,
 } from '../btf/index.ts'
 import { limits } from '../core/limits.ts'
 import { MinimizeError } from './errors.ts'
+import { checkObjectTypes } from './object-types.ts'
 
 /** One CO-RE relocation of a BPF object, and where it is in the program. */
 export interface Relocation extends CoreRelo {
@@ -33,7 +33,7 @@ export interface BpfObject {
   /** For people: a file name. */
   readonly name: string
   readonly endian: Endian
-  /** Its own types, checked; null where it has no `.BTF`. */
+  /** Its own types, whose references were checked; null where it has no `.BTF`. */
   readonly btf: Btf | null
   /** In the order of `.BTF.ext`, which is the order in which loaders apply them. */
   readonly relocations: readonly Relocation[]
@@ -66,7 +66,7 @@ function parse(name: string, bytes: Uint8Array): BpfObject {
   const none = { name, endian: elf.endian, relocations: [] }
   if (rawBtf === null || rawBtf.byteLength === 0) return { ...none, btf: null, lacks: '.BTF' }
   const btf = parseBtf(rawBtf)
-  validateBtf(btf)
+  checkObjectTypes(btf)
   if (btf.endian !== elf.endian) {
     throw new MinimizeError(
       'MALFORMED',

@@ -10,6 +10,7 @@ import {
   type Endian,
   loadBtf,
   parseBtf,
+  skipModifiersAndTypedefs,
   validateBtf,
 } from '../btf/index.ts'
 import { assembleBtf, info, t } from '../test/helpers/btf-bytes.ts'

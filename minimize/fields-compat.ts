@@ -1,5 +1,5 @@
-import { type Btf, essentialName, Kind } from '../btf/index.ts'
-import { skipModifiersAndTypedefs } from '../btf/index.ts'
+import { type Btf, essentialName, Kind, skipModifiersAndTypedefs } from '../btf/index.ts'
+import { limits } from '../core/limits.ts'
 import { coreKind, isComposite } from './relocation-kind.ts'
 
 /** INT's own bit offset, which only the oldest compilers wrote, for bitfields. */
@@ -13,7 +13,7 @@ export function intOffsetBits(btf: Btf, id: number): number {
  */
 export function fieldsAreCompatible(local: Btf, localId: number, target: Btf, targetId: number): boolean {
   let [l, t] = [localId, targetId]
-  for (;;) {
+  for (let depth = 0; depth <= limits.btf.maxDepth; depth++) {
     l = skipModifiersAndTypedefs(local, l)
     t = skipModifiersAndTypedefs(target, t)
     const [localKind, targetKind] = [local.kind(l), target.kind(t)]
@@ -39,4 +39,6 @@ export function fieldsAreCompatible(local: Btf, localId: number, target: Btf, ta
         return false
     }
   }
+  // Arrays of themselves, which nothing can be.
+  return false
 }

@@ -38,7 +38,7 @@ const MAX_INT = 0x7fffffff
 
 /**
  * Reads a relocation's access string against the object's own types. Follows bpf_core_parse_spec of libbpf
- * (relo_core.c). Never throws for a BTF that passed `validateBtf`.
+ * (relo_core.c). Throws BtfError where the types contradict themselves.
  */
 export function localSpec(btf: Btf, typeId: number, access: string, kind: number): LocalSpecResult {
   const reloKind = reloClass(kind)

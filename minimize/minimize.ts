@@ -34,7 +34,7 @@ export function minimize(target: Btf, objects: readonly BpfObject[]): Minimized 
  * same input gives the same bytes. The result was checked: all relocations were applied to it and compared.
  *
  * Pass a {@link KernelView} to share lookups between tools of one kernel. Throws MinimizeError `MALFORMED` where the
- * kernel's BTF contradicts itself (validateBtf would have told), `UNSUPPORTED`, `LIMIT`, and `DIFFERS` for a defect of
+ * kernel's types contradict themselves (validateBtf would have told), `UNSUPPORTED`, `LIMIT`, and `DIFFERS` for a defect of
  * ours.
  */
 export function minimizeFor(tool: PreparedTool, target: Btf | KernelView): Minimized {
@@ -46,7 +46,7 @@ export function minimizeFor(tool: PreparedTool, target: Btf | KernelView): Minim
     return { bytes, types, counts: countOutcomes(resolutions.flat()), resolutions }
   } catch (err) {
     if (!(err instanceof BtfError)) throw err
-    throw new MinimizeError('MALFORMED', `the kernel's BTF: ${err.message}`, { cause: err })
+    throw new MinimizeError('MALFORMED', `types that contradict themselves: ${err.message}`, { cause: err })
   }
 }
 

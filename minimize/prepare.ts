@@ -1,4 +1,4 @@
-import { type Btf } from '../btf/index.ts'
+import { type Btf, BtfError } from '../btf/index.ts'
 import type { BpfObject, Relocation } from './bpf-object.ts'
 import { LOCAL_POINTER_BYTES, localSpec, type LocalSpec } from './local-spec.ts'
 import { type Need, needOf } from './need.ts'
@@ -13,6 +13,8 @@ export interface Question {
   readonly local: ReloValue
   /** Equal for questions to which the same places in a kernel's types are the answer. */
   readonly place: number
+  /** What it needs of a kernel; null for nothing. */
+  readonly need: Need | null
 }
 
 export interface PreparedRelocation {
@@ -59,6 +61,19 @@ function prepareObject(object: BpfObject): PreparedObject {
 }
 
 function ask(btf: Btf, relocation: Relocation, places: Map<string, number>): PreparedRelocation['question'] {
+  try {
+    return readQuestion(btf, relocation, places)
+  } catch (err) {
+    if (err instanceof BtfError) return { problem: err.message }
+    throw err
+  }
+}
+
+function readQuestion(
+  btf: Btf,
+  relocation: Relocation,
+  places: Map<string, number>,
+): PreparedRelocation['question'] {
   const { typeId, access, kind } = relocation
   const result = localSpec(btf, typeId, access, kind)
   if (!result.ok) return { problem: result.problem }
@@ -78,17 +93,15 @@ function ask(btf: Btf, relocation: Relocation, places: Map<string, number>): Pre
     place = places.size
     places.set(placeKey, place)
   }
-  return { kind, spec, local: value.value, place }
+  return { kind, spec, local: value.value, place, need: needOf(btf, spec, kind) }
 }
 
 function needsOf(objects: readonly PreparedObject[]): Need[] {
   const needs = new Map<string, Need>()
-  for (const [number, { btf, relocations }] of objects.entries()) {
-    if (btf === null) continue
+  for (const [number, { relocations }] of objects.entries()) {
     for (const { question } of relocations) {
-      if ('problem' in question) continue
-      const need = needOf(btf, question.spec, question.kind)
-      if (need === null) continue
+      if ('problem' in question || question.need === null) continue
+      const { need } = question
       // A need that refers to the object's own types is this object's alone.
       const key = need.local === null ? need.key : `${number}/${need.key}`
       if (!needs.has(key)) needs.set(key, need)
