@@ -24,7 +24,7 @@ has one.
   -h, --help             this
 
 All facts default to this host's when RELEASE is this host's. BTFHUB_ROOT is a folder in which the host's files
-are, /host in many containers.
+are, /host in many containers. A hub that is ill is asked three times, BTFHUB_PAUSE seconds (1) apart at first.
 
 exit code: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 ambiguous, 5 could not be verified, 75 try again later
 EOF
@@ -122,7 +122,8 @@ download() {
     else
       status=$(status_of "$tmp/err")
     fi
-  elif wget -T 60 ${gzip:+--header "$gzip"} -O "$2" "$1" 2>"$tmp/err"; then
+  # busybox: some builds have no -T, and crash on it.
+  elif wget ${gzip:+--header "$gzip"} -O "$2" "$1" 2>"$tmp/err"; then
     status=200
   else
     status=$(status_of "$tmp/err")
@@ -140,10 +141,10 @@ status_of() {
 
 # The same, three times where the hub or the way to it is ill.
 download_patiently() {
-  for pause in 1 3 0; do
+  for try in 1 2 3; do
     download "$1" "$2"
     case $status in
-      000 | 429 | 5*) if [ "$pause" != 0 ]; then sleep "$pause"; fi ;;
+      000 | 429 | 5*) if [ "$try" != 3 ]; then sleep $((try * ${BTFHUB_PAUSE:-1})); fi ;;
       *) return ;;
     esac
   done
@@ -183,13 +184,13 @@ ask() {
     return 0
   fi
 
-  for try in 1 2; do
+  for attempt in 1 2; do
     download_patiently "$hub/v1/blobs/sha256/$digest" "$tmp/body"
     if [ "$status" != 200 ]; then say "$hub: $(reason "$tmp/body")" && return 75; fi
     if unpack "$tmp/body" "$tmp/btf" && verify "$tmp/btf"; then return 0; fi
     rm -f "$tmp/btf"
   done
-  say "$hub: what came is not what has sha256 $digest, in $try tries"
+  say "$hub: what came is not what has sha256 $digest, in $attempt tries"
   return 5
 }
 
