@@ -9,15 +9,18 @@ hub="http://127.0.0.1:$port"
 arch="$(uname -m)"
 
 step() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
-show() { printf '$ %s\n' "$*"; "$@"; }
+# What is run is told on stderr: stdout may be captured.
+show() { printf '$ %s\n' "$*" >&2; "$@"; }
 
 step "The newest cloud kernel of each Debian series, from the image that carries its BTF"
 # A mirror that lacks a suite or a package says so in the report; the kernels that came are served all the same.
 show bin/btfhub crawl debian --arch "$arch" --release '-cloud-' --newest 1 || [ $? -eq 75 ] || [ $? -eq 1 ]
 
 step "One more from DWARF, as for kernels that carry no BTF"
-show bin/btfhub crawl debian --version 11 --arch "$arch" --release '^5\.10.*-cloud-' --newest 3 --limit 1 --force-dwarf ||
-  [ $? -eq 75 ] || [ $? -eq 1 ]
+# Indexes name debug packages that a mirror may have dropped: then the next older kernel is tried.
+for _ in 1 2 3 4 5; do
+  show bin/btfhub crawl debian --version 12 --arch "$arch" --release '^6\.1\..*-cloud-' --newest 9 --limit 1 --force-dwarf && break
+done
 
 step "What the hub has"
 show bin/btfhub list
@@ -42,12 +45,12 @@ release="$(bin/btfhub list --json | node -e '
   console.log(builds.at(-1).kernel.release)')"
 cache="$(mktemp -d)"
 step "btfhub get $release"
-full="$(show bin/btfhub get "$release" --hub "$hub" --arch "$arch" --cache "$cache" --force | tail -n 1)"
-min="$(show bin/btfhub get "$release" --hub "$hub" --arch "$arch" --cache "$cache" --force --tool execwatch | tail -n 1)"
+full="$(show bin/btfhub get "$release" --hub "$hub" --arch "$arch" --cache "$cache")"
+min="$(show bin/btfhub get "$release" --hub "$hub" --arch "$arch" --cache "$cache" --tool execwatch)"
 wc -c "$full" "$min" | sed '$d; s/^/  /'
 rm -rf "$cache"
 
 step "The hub is up: $hub (Ctrl-C ends it)"
-echo "  bin/btfhub get $release --hub $hub --arch $arch --force"
+echo "  bin/btfhub get $release --hub $hub --arch $arch"
 echo "  curl -fsS $hub/v1/min/execwatch/$release?arch=$arch -o min.btf"
 wait $server
