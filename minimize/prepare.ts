@@ -13,14 +13,18 @@ export interface Question {
   readonly local: ReloValue
   /** Equal for questions to which the same places in a kernel's types are the answer. */
   readonly place: number
-  /** What it needs of a kernel; null for nothing. */
+}
+
+/** A relocation that was read. */
+interface Reading {
+  /** Or why libbpf refuses the object on every kernel. */
+  readonly question: Question | { readonly problem: string }
+  /** What it needs of a kernel; null for nothing. Other loaders accept some of what libbpf refuses. */
   readonly need: Need | null
 }
 
-export interface PreparedRelocation {
+export interface PreparedRelocation extends Reading {
   readonly relocation: Relocation
-  /** Or why every loader refuses the object. */
-  readonly question: Question | { readonly problem: string }
 }
 
 /** An object whose relocations were read. */
@@ -45,39 +49,37 @@ export function prepareTool(objects: readonly BpfObject[]): PreparedTool {
 
 function prepareObject(object: BpfObject): PreparedObject {
   const { btf } = object
-  const questions = new Map<string, PreparedRelocation['question']>()
+  const readings = new Map<string, Reading>()
   const places = new Map<string, number>()
   const relocations = object.relocations.map((relocation) => {
     const { typeId, access, kind } = relocation
     const key = `${kind}/${typeId}/${access}`
-    let question = questions.get(key)
-    if (question === undefined) {
-      question = btf === null ? { problem: 'no .BTF' } : ask(btf, relocation, places)
-      questions.set(key, question)
+    let reading = readings.get(key)
+    if (reading === undefined) {
+      reading = btf === null ? refused('no .BTF') : read(btf, relocation, places)
+      readings.set(key, reading)
     }
-    return { relocation, question }
+    return { relocation, ...reading }
   })
   return { object, btf, relocations }
 }
 
-function ask(btf: Btf, relocation: Relocation, places: Map<string, number>): PreparedRelocation['question'] {
+function read(btf: Btf, relocation: Relocation, places: Map<string, number>): Reading {
   try {
-    return readQuestion(btf, relocation, places)
+    return readChecked(btf, relocation, places)
   } catch (err) {
-    if (err instanceof BtfError) return { problem: err.message }
+    if (err instanceof BtfError) return refused(err.message)
     throw err
   }
 }
 
-function readQuestion(
-  btf: Btf,
-  relocation: Relocation,
-  places: Map<string, number>,
-): PreparedRelocation['question'] {
+function readChecked(btf: Btf, relocation: Relocation, places: Map<string, number>): Reading {
   const { typeId, access, kind } = relocation
   const result = localSpec(btf, typeId, access, kind)
-  if (!result.ok) return { problem: result.problem }
+  if (!result.ok) return refused(result.problem)
   const { spec } = result
+  if (spec.rootName === '' && kind !== ReloKind.TYPE_ID_LOCAL) return refused('a type without a name')
+  const need = needOf(btf, spec, kind)
   const value = relocationValue(kind, {
     btf,
     pointerBytes: LOCAL_POINTER_BYTES,
@@ -85,23 +87,25 @@ function readQuestion(
     leaf: spec.accessors[spec.accessors.length - 1] ?? null,
     offsetBits: spec.offsetBits,
   })
-  if (!value.ok) return { problem: value.problem }
-  if (spec.rootName === '' && kind !== ReloKind.TYPE_ID_LOCAL) return { problem: 'a type without a name' }
+  if (!value.ok) return { question: { problem: value.problem }, need }
   const placeKey = `${spec.class === 'type' ? kind === ReloKind.TYPE_MATCHES : spec.class}/${typeId}/${access}`
   let place = places.get(placeKey)
   if (place === undefined) {
     place = places.size
     places.set(placeKey, place)
   }
-  return { kind, spec, local: value.value, place, need: needOf(btf, spec, kind) }
+  return { question: { kind, spec, local: value.value, place }, need }
+}
+
+function refused(problem: string): Reading {
+  return { question: { problem }, need: null }
 }
 
 function needsOf(objects: readonly PreparedObject[]): Need[] {
   const needs = new Map<string, Need>()
   for (const [number, { relocations }] of objects.entries()) {
-    for (const { question } of relocations) {
-      if ('problem' in question || question.need === null) continue
-      const { need } = question
+    for (const { need } of relocations) {
+      if (need === null) continue
       // A need that refers to the object's own types is this object's alone.
       const key = need.local === null ? need.key : `${number}/${need.key}`
       if (!needs.has(key)) needs.set(key, need)
