@@ -16,8 +16,10 @@ export const limits = {
     maxDepth: 64,
     /** Bytes of one name; the kernel's KSYM_NAME_LEN is 512, Rust's and C++'s types have longer ones. */
     maxNameBytes: 2 * KiB,
-    /** Members, parameters and steps of declarations that one dump prints; the largest real one has 5 million. */
-    maxDumpSteps: 50_000_000,
+    /** Members, parameters and the like that one definition prints; the largest real struct has 2,400. */
+    maxDefinitionSteps: 500_000,
+    /** The same of all definitions; undeduplicated kernels reach 3 million. */
+    maxDumpSteps: 20_000_000,
   },
   elf: {
     /** Sections or segments; kernels linked with -ffunction-sections have some 100,000. */
