@@ -33,7 +33,7 @@ interface Place {
 
 const TOP: Place = { indent: '', baseBits: 0, depth: 0, around: null }
 
-/** Prints types of one BTF as C. One of these counts the steps of one dump against `limits.btf.maxDumpSteps`. */
+/** Prints types of one BTF as C. One of these counts what one dump prints against `limits.btf`. */
 export class CPrinter {
   readonly layout: CLayout
   /** Anonymous enums that were printed inside of something. */
@@ -43,6 +43,7 @@ export class CPrinter {
   readonly #comments: boolean
   readonly #elideAnonymous: boolean
   #steps = 0
+  #stepsOfOne = 0
 
   constructor(btf: Btf, names: CNames, options: CPrinterOptions) {
     this.#btf = btf
@@ -57,6 +58,7 @@ export class CPrinter {
    * cannot have, `LIMIT` for dumps that do not end.
    */
   definition(id: number): string {
+    this.#stepsOfOne = 0
     return this.#definition(id, this.#names.tag(id), TOP)
   }
 
@@ -70,11 +72,13 @@ export class CPrinter {
    * Anonymous types are printed where they stand. Throws as {@link definition}.
    */
   declaration(id: number, declarator: string): string {
+    this.#stepsOfOne = 0
     return this.#declaration(id, declarator, TOP)
   }
 
   /** `int a, struct b *c`, for a function's prototype. */
   parameters(proto: number): string {
+    this.#stepsOfOne = 0
     return this.#parameters(proto, TOP, true)
   }
 
@@ -258,11 +262,12 @@ export class CPrinter {
     if (depth > limits.btf.maxDepth) {
       throw malformedType(id, this.#btf.byteOffset(id), `nested deeper than ${limits.btf.maxDepth}`)
     }
-    if (++this.#steps > limits.btf.maxDumpSteps) {
-      throw new BtfError(
-        'LIMIT',
-        `C dump: more than ${limits.btf.maxDumpSteps} declarations, at type id ${id}`,
-      )
+    const { maxDefinitionSteps, maxDumpSteps } = limits.btf
+    if (++this.#stepsOfOne > maxDefinitionSteps) {
+      throw new BtfError('LIMIT', `type id ${id}: more than ${maxDefinitionSteps} parts of one definition`)
+    }
+    if (++this.#steps > maxDumpSteps) {
+      throw new BtfError('LIMIT', `type id ${id}: more than ${maxDumpSteps} parts in all`)
     }
   }
 }

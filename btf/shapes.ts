@@ -12,6 +12,7 @@ export class ShapeReader {
   readonly #btf: Btf
   readonly #printer: CPrinter
   #steps = 0
+  #stepsOfOne = 0
 
   constructor(btf: Btf) {
     this.#btf = btf
@@ -40,6 +41,7 @@ export class ShapeReader {
     const btf = this.#btf
     const kind = shapeKind(btf, id)
     if (kind === null) throw malformedType(id, btf.byteOffset(id), 'is no struct, union, enum or typedef')
+    this.#stepsOfOne = 0
     const members = new MemberList()
     const values = new Map<string, bigint>()
     let target = ''
@@ -63,8 +65,8 @@ export class ShapeReader {
       throw malformedType(id, btf.byteOffset(id), `nested deeper than ${limits.btf.maxDepth}`)
     }
     for (let i = 0; i < btf.vlen(id); i++) {
-      if (++this.#steps > limits.btf.maxDumpSteps) {
-        throw new BtfError('LIMIT', `diff: more than ${limits.btf.maxDumpSteps} members, at type id ${id}`)
+      if (++this.#stepsOfOne > limits.btf.maxDefinitionSteps || ++this.#steps > limits.btf.maxDumpSteps) {
+        throw new BtfError('LIMIT', `type id ${id}: more members than any kernel has`)
       }
       const { nameOffset, typeId, offsetBits, bitfieldBits } = memberSpot(btf, id, i)
       const at = baseBits + offsetBits
