@@ -1,5 +1,8 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
+import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
 import { Agent, request as undiciRequest } from 'undici'
@@ -7,7 +10,6 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLog } from '../core/log.ts'
 import { addKernel, addTool, compileTool, tinyKernel } from '../test/helpers/registry.ts'
 import { openTestStore, sampleBuild, type TestStore } from '../test/helpers/store.ts'
-import { openStore } from '../store/index.ts'
 import { type RunningRegistry, startRegistry } from './server.ts'
 
 let store: TestStore
@@ -261,34 +263,50 @@ describe('ill requests', () => {
 })
 
 describe('other writers', () => {
-  it('what another connection to the catalog adds is served, without a wrong answer meanwhile', async () => {
-    const other = await openStore(store.dataDir)
+  it('what another process adds is served, without a wrong answer meanwhile', async () => {
+    const url = (path: string): string => JSON.stringify(new URL(`../dist/${path}`, import.meta.url).href)
+    const script = `
+      import { openStore } from ${url('store/index.js')}
+      import { once } from 'node:events'
+      const store = await openStore(${JSON.stringify(store.dataDir)})
+      for await (const line of process.stdin.setEncoding('utf8')) {
+        for (const text of line.split('\\n').filter(Boolean)) {
+          const { build, btf } = JSON.parse(text)
+          await store.blobs.put(Buffer.from(btf, 'base64'))
+          await store.catalog.addBuild(build)
+          console.log(build.kernel.release)
+        }
+      }
+      await store.close()`
+    const writer = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    })
+    const written = createInterface(writer.stdout)[Symbol.asyncIterator]()
+    let over = false
+    const asker = (async () => {
+      const answers = new Set<string>()
+      for (; !over; await sleep(1)) {
+        const { status, body } = await ask('/v1/btf/small')
+        answers.add(`${status} ${body.byteLength}`)
+      }
+      return [...answers]
+    })()
     try {
-      let over = false
-      const asker = (async () => {
-        const answers = new Set<string>()
-        for (; !over; await sleep(1)) {
-          const { status, body } = await ask('/v1/btf/small')
-          answers.add(`${status} ${body.byteLength}`)
-        }
-        return [...answers]
-      })()
-      try {
-        for (let i = 0; i < 30; i++) {
-          const btf = tinyKernel(4, i)
-          await other.blobs.put(btf)
-          await other.catalog.addBuild(sampleBuild({ kernel: { release: `other-${i}` }, btf }))
-          const { status, body } = await ask(`/v1/btf/other-${i}`)
-          expect(status).toBe(200)
-          expect(body.equals(Buffer.from(btf))).toBe(true)
-        }
-      } finally {
-        over = true
-        expect(await asker).toEqual([`200 ${small.byteLength}`])
+      for (let i = 0; i < 30; i++) {
+        const btf = tinyKernel(4, i)
+        const build = sampleBuild({ kernel: { release: `other-${i}` }, btf })
+        writer.stdin.write(`${JSON.stringify({ build, btf: Buffer.from(btf).toString('base64') })}\n`)
+        expect((await written.next()).value).toBe(`other-${i}`)
+        const { status, body } = await ask(`/v1/btf/other-${i}`)
+        expect(status).toBe(200)
+        expect(body.equals(Buffer.from(btf))).toBe(true)
       }
     } finally {
-      await other.close()
+      over = true
+      writer.stdin.end()
+      expect(await asker).toEqual([`200 ${small.byteLength}`])
     }
+    expect(await once(writer, 'close')).toEqual([0, null])
   })
 })
 
