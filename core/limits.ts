@@ -38,6 +38,8 @@ export const limits = {
     maxRelocations: 200_000,
     /** Pairs of types and members compared for one object on one kernel; real ones take some thousands. */
     maxCompareSteps: 5_000_000,
+    /** Instructions walked to see what of one program can be reached; the verifier itself stops at a million. */
+    maxCheckSteps: 1_000_000,
   },
   image: {
     /** A compressed kernel image; the largest distribution arm64 Image has some 70 MB. */
@@ -60,6 +62,8 @@ export const limits = {
     maxRatio: 250,
     /** A long name or pax record of one tar member; Linux allows paths of 4 KiB. */
     maxHeaderBytes: 1 * MiB,
+    /** Lists of files in front of an RPM's payload; kernel-debuginfo-common, with its sources, has 15 MB. */
+    maxRpmHeaderBytes: 64 * MiB,
     /** Wrappings inside each other: deb, tar.xz, zboot, gzip, Image is the deepest real one. */
     maxDepth: 8,
   },
@@ -74,6 +78,14 @@ export const limits = {
     maxReleaseBytes: 32 * MiB,
     /** A detached signature, or a keyring; Debian's keyring has 56 KB. */
     maxKeyringBytes: 4 * MiB,
+    /** A list of mirrors; real ones have a line or some hundred. */
+    maxMirrorListBytes: 256 * KiB,
+    /** One folder as a web page; 20,000 rows have 5 MB. */
+    maxPageBytes: 64 * MiB,
+    /** Pages of one listing; Ubuntu's kernels of a series fill some 100. */
+    maxPages: 2_000,
+    /** XML between two tags; a changelog entry can have some 100 KB. */
+    maxXmlTextBytes: 4 * MiB,
     /** Kernel packages that one index names; Debian's longest has 400. */
     maxPackages: 200_000,
   },

@@ -2,6 +2,7 @@ import { withTempFile } from '../core/temp-file.ts'
 import { ByteStream } from './byte-stream.ts'
 import { Input } from './input.ts'
 import { encodeDwarf } from './pahole.ts'
+import type { PayloadCheck } from './payload-check.ts'
 import type { Found } from './found.ts'
 import { search } from './search.ts'
 import { type Extracted, ExtractError, type ExtractInput, type ExtractOptions } from './types.ts'
@@ -20,11 +21,12 @@ export async function extract(input: ExtractInput, given: ExtractOptions): Promi
   const options = { ...given, signal: AbortSignal.any([given.signal]) }
   options.signal.throwIfAborted()
   const source = new Input(input, options)
+  const reading = { source, stream: new ByteStream(source.chunks(), source.name), options }
   try {
     return await withTempFile(options.tempDir, async (tempPath) => {
-      const found = await searchInput(source, options, tempPath)
+      const { found, check } = await searchInput(reading, tempPath)
       options.log.debug({ input: input.name, kind: found.kind, bytesRead: source.bytesRead }, 'kernel found')
-      return await finish(found, source, options)
+      return await finish(found, check, reading)
     })
   } catch (err) {
     // Whatever an abort broke, the abort is why.
@@ -35,25 +37,39 @@ export async function extract(input: ExtractInput, given: ExtractOptions): Promi
   }
 }
 
-async function searchInput(source: Input, options: ExtractOptions, tempPath: string): Promise<Found> {
+/** The input, and as what it is read. */
+interface Reading {
+  readonly source: Input
+  readonly stream: ByteStream
+  readonly options: ExtractOptions
+}
+
+async function searchInput(
+  { source, stream, options }: Reading,
+  tempPath: string,
+): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
   const { release, forceDwarf, jobs, signal } = options
-  const stream = new ByteStream(source.chunks(), source.name)
-  source.enter('reading')
-  try {
-    const onKernel = (): void => source.enter('unwrapping')
-    const found = await search(stream, { release, forceDwarf, jobs, signal, tempPath, onKernel })
-    if (found !== null) return found
-  } finally {
-    await stream.close()
+  let check: PayloadCheck | null = null
+  const events = {
+    onKernel: () => source.enter('unwrapping'),
+    onPayload: (payload: PayloadCheck) => (check = payload),
   }
+  source.enter('reading')
+  const found = await search(stream, { release, forceDwarf, jobs, signal, tempPath, ...events })
+  if (found !== null) return { found, check }
   throw new ExtractError(
     'NO_BTF',
     `${source.name}: has no ${forceDwarf ? 'DWARF' : 'BTF, and no DWARF to make it of'}`,
   )
 }
 
-async function finish(found: Found, source: Input, options: ExtractOptions): Promise<Extracted> {
-  const readOn = async (): Promise<void> => (options.readToEnd ? await source.drain() : undefined)
+async function finish(found: Found, check: PayloadCheck | null, reading: Reading): Promise<Extracted> {
+  const { source, stream, options } = reading
+  const readOn = async (): Promise<void> => {
+    if (!options.readToEnd) return
+    for await (const chunk of stream.rest()) check?.update(chunk)
+    check?.verify()
+  }
   const { buildId, banner, warnings } = found
   const facts = { buildId, banner }
   if (found.kind === 'btf') {

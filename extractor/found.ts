@@ -1,3 +1,4 @@
+import type { PayloadCheck } from './payload-check.ts'
 import type { KernelFacts } from './scan.ts'
 import { ExtractError, type ExtractOptions } from './types.ts'
 
@@ -13,6 +14,21 @@ export interface Job extends Pick<ExtractOptions, 'release' | 'forceDwarf' | 'jo
   readonly tempPath: string
   /** Called when a kernel begins to be read. */
   readonly onKernel: () => void
+  /** Called with what is to see, after the search, all of the input that is still unread. */
+  readonly onPayload: (check: PayloadCheck) => void
+}
+
+/** What is known of a file from around it. */
+export interface Surroundings {
+  /** True for the input itself: what is left of the file is what is left of the input. */
+  readonly isInput: boolean
+  readonly sizeBytes: number | null
+  readonly inPackage: boolean
+  /** Name of the package that it is in, where it was read. */
+  readonly packageName: string | null
+  /** Unwrapped from an image: stripped, so that there is no DWARF, and section headers may point anywhere. */
+  readonly inImage: boolean
+  readonly depth: number
 }
 
 /**

@@ -4,7 +4,7 @@ import { ExtractError, type ExtractInput, type ExtractOptions } from './types.ts
 
 /**
  * The bytes that come from outside: hashed, counted and bounded as they pass, once, whoever reads them. Leaving a
- * loop over {@link Input.chunks} does not end the source: the rest can still be hashed by {@link Input.drain}.
+ * loop over {@link Input.chunks} does not end the source: {@link Input.close} does.
  */
 export class Input {
   readonly name: string
@@ -40,11 +40,6 @@ export class Input {
       if (chunk === null) return
       yield chunk
     }
-  }
-
-  /** Reads what is left, only to hash it. */
-  async drain(): Promise<void> {
-    while ((await this.#next()) !== null);
   }
 
   /** Digest of the whole input, once; null where its end was not reached. */

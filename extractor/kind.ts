@@ -2,12 +2,14 @@ import { btfEndian, isElf } from '../btf/index.ts'
 import { AR_MAGIC } from './ar.ts'
 import { type Codec, codecOf } from './codec.ts'
 import { isBzImage } from './bzimage.ts'
+import { RPM_MAGIC } from './rpm.ts'
 import { isTar } from './tar.ts'
 import { ExtractError } from './types.ts'
 import { isZboot } from './zboot.ts'
 
 /** What a file is, by its bytes. `flat`: an image without headers that say where things are, such as arm64's. */
-export type Kind = 'btf' | 'elf' | 'ar' | 'tar' | 'bzimage' | 'zboot' | 'flat' | { readonly codec: Codec }
+export type Kind =
+  'btf' | 'elf' | 'ar' | 'rpm' | 'tar' | 'bzimage' | 'zboot' | 'flat' | { readonly codec: Codec }
 
 /** The bytes that {@link kindOf} wants to see; a tar header is the longest, a bzImage's setup header the next. */
 export const KIND_BYTES = 1024
@@ -20,6 +22,7 @@ export function kindOf(head: Uint8Array, name: string): Kind {
   if (btfEndian(head) !== null) return 'btf'
   if (isElf(head)) return 'elf'
   if (startsWith(head, 0, AR_MAGIC)) return 'ar'
+  if (RPM_MAGIC.every((byte, i) => head[i] === byte)) return 'rpm'
   if (isTar(head)) return 'tar'
   // A zboot image and a bzImage are PE files too, and an arm64 Image may be: the more particular first.
   if (isZboot(head)) return 'zboot'

@@ -127,6 +127,6 @@ describe.skipIf(mirror === null)(
       const both = [...embedded.keys()].filter((name) => encoded.has(name))
       expect(both.length).toBeGreaterThan(7000)
       expect(both.filter((name) => embedded.get(name) !== encoded.get(name))).toEqual([])
-    })
+    }, 300_000)
   },
 )

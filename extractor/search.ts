@@ -5,27 +5,18 @@ import { ByteStream } from './byte-stream.ts'
 import { checkKernelBtf } from './check-kernel-btf.ts'
 import { type Codec, decompress } from './codec.ts'
 import { debPackageName } from './deb-control.ts'
-import { type Found, foundIn, type Job } from './found.ts'
+import { type Found, foundIn, type Job, type Surroundings } from './found.ts'
 import { KIND_BYTES, kindOf } from './kind.ts'
-import { candidateAt } from './members.ts'
 import { scanKernel } from './scan.ts'
+import { searchArchive } from './search-archive.ts'
 import { searchElf } from './search-elf.ts'
-import { readTar, type TarEntry } from './tar.ts'
+import { searchRpm } from './search-rpm.ts'
+import { readTar } from './tar.ts'
 import { ExtractError } from './types.ts'
 import { unwrapImage } from './unwrap.ts'
 
-/** What is known of a file from around it. */
-interface Surroundings {
-  readonly sizeBytes: number | null
-  readonly inPackage: boolean
-  /** Name of the package that it is in, where it was read. */
-  readonly packageName: string | null
-  /** Unwrapped from an image: stripped, so that there is no DWARF, and section headers may point anywhere. */
-  readonly inImage: boolean
-  readonly depth: number
-}
-
 const NOWHERE: Surroundings = {
+  isInput: true,
   sizeBytes: null,
   inPackage: false,
   packageName: null,
@@ -46,12 +37,19 @@ export async function search(
     throw new ExtractError('LIMIT', `${file.name}: wrapped more than ${limits.package.maxDepth} times`)
   }
   const kind = kindOf(await file.peek(KIND_BYTES), file.name)
-  const inner = { ...where, depth: where.depth + 1 }
+  const inner = { ...where, isInput: false, depth: where.depth + 1 }
   switch (kind) {
     case 'ar':
       return await searchDeb(file, job, inner)
     case 'tar':
-      return await searchTar(file, job, inner)
+      return await searchArchive(
+        { name: file.name, entries: readTar(file), candidates: null },
+        job,
+        inner,
+        within,
+      )
+    case 'rpm':
+      return await searchRpm(file, job, { ...inner, isInput: where.isInput }, within)
     case 'btf':
       return job.forceDwarf ? null : await takeBtf(file)
     case 'elf':
@@ -127,59 +125,6 @@ async function searchDeb(file: ByteStream, job: Job, where: Surroundings): Promi
     }
   }
   throw new ExtractError('MALFORMED', `${file.name}: Debian package without data.tar`)
-}
-
-/**
- * Tries the kernels of an archive in their order. Where no release was asked for there must be one only, so all names
- * are read, unless the package is called after the kernel that was found.
- */
-async function searchTar(file: ByteStream, job: Job, where: Surroundings): Promise<Found | null> {
-  const others = new Set<string>()
-  let tried: string | null = null
-  let found: Found | null = null
-  for await (const entry of readTar(file)) {
-    const release = releaseOf(entry, where)
-    if (release === null) continue
-    if (release !== (job.release ?? tried ?? release)) {
-      others.add(release)
-      if (job.release !== null) continue
-      throw new ExtractError('NOT_FOUND', `${file.name}: has kernels ${tried} and ${release}: say which one`)
-    }
-    tried = release
-    found ??= await searchEntry(entry, file.name, { ...job, release }, where)
-    if (found !== null && (job.release !== null || isNamedAfter(where.packageName, release))) return found
-  }
-  if (tried !== null) return found
-  const wanted = job.release === null ? 'no kernel' : `no kernel ${job.release}`
-  const has = others.size === 0 ? 'none at all' : [...others].slice(0, 10).join(', ')
-  throw new ExtractError('NOT_FOUND', `${file.name}: has ${wanted}; it has ${has}`)
-}
-
-/** The release of the kernel or BTF that an entry is; null where it is neither. Links have no bytes of their own. */
-function releaseOf(entry: TarEntry, where: Surroundings): string | null {
-  if (entry.kind !== 'file' || entry.sizeBytes === 0) return null
-  const candidate = candidateAt(entry.path)
-  // A .btf in a package is some tool's.
-  return candidate === null || (candidate.role === 'btf' && where.inPackage) ? null : candidate.release
-}
-
-async function searchEntry(
-  entry: TarEntry,
-  name: string,
-  job: Job,
-  where: Surroundings,
-): Promise<Found | null> {
-  if (entry.sizeBytes > limits.vmlinux.maxBytes) {
-    throw new ExtractError(
-      'LIMIT',
-      `${name}: ${entry.path} has ${entry.sizeBytes} bytes, a kernel has up to ${limits.vmlinux.maxBytes}`,
-    )
-  }
-  return await within(entry.body(), `${name}: ${entry.path}`, job, { ...where, sizeBytes: entry.sizeBytes })
-}
-
-function isNamedAfter(packageName: string | null, release: string): boolean {
-  return packageName?.replace(/-(?:dbg|dbgsym|unsigned)$/, '').endsWith(`-${release}`) ?? false
 }
 
 async function takeBtf(file: ByteStream): Promise<Found> {

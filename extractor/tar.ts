@@ -1,16 +1,7 @@
+import type { ArchiveEntry } from './archive.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { limits } from '../core/limits.ts'
 import { ExtractError } from './types.ts'
-
-/** One entry of an archive. Its body can be read until the next one is asked for. */
-export interface TarEntry {
-  /** As the archive has it: any bytes, `..` and a leading slash included. Nothing is ever written by this name. */
-  readonly path: string
-  /** `file` alone has a body that is its content. */
-  readonly kind: 'file' | 'link' | 'other'
-  readonly sizeBytes: number
-  body(): AsyncIterable<Uint8Array>
-}
 
 const BLOCK_BYTES = 512
 
@@ -26,7 +17,7 @@ export function isTar(head: Uint8Array): boolean {
  * same time.
  * Throws ExtractError `MALFORMED` or `LIMIT`.
  */
-export async function* readTar(stream: ByteStream): AsyncGenerator<TarEntry, void, undefined> {
+export async function* readTar(stream: ByteStream): AsyncGenerator<ArchiveEntry, void, undefined> {
   let extended: Extended = {}
   for (let count = 0; ; count++) {
     if (count >= limits.package.maxMembers) {
@@ -51,7 +42,7 @@ export async function* readTar(stream: ByteStream): AsyncGenerator<TarEntry, voi
     } else if (type !== 'g' && type !== 'K') {
       const path = extended.path ?? ustarPath(header)
       extended = {}
-      yield { path, kind: kindOf(type), sizeBytes, body: () => stream.take(sizeBytes, path) }
+      yield { path, aliases: [], kind: kindOf(type), sizeBytes, body: () => stream.take(sizeBytes, path) }
     }
     await stream.skip(paddedEnd - stream.position, 'tar data')
   }
@@ -63,7 +54,7 @@ interface Extended {
   readonly sizeBytes?: number
 }
 
-function kindOf(type: string): TarEntry['kind'] {
+function kindOf(type: string): ArchiveEntry['kind'] {
   if (type === '0' || type === '\0' || type === '7') return 'file'
   return type === '1' || type === '2' ? 'link' : 'other'
 }
