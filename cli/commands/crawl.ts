@@ -47,6 +47,7 @@ export async function crawl(
     const sources = createSources(files, {
       keysDir: join(packageRoot, 'data/keys'),
       aptRoot: '/',
+      tempDir: store.tempDir,
       now: () => new Date(),
     })
     const http = cliHttp(invocation.env, log, hostPolicies(files))

@@ -145,7 +145,7 @@ async function fromAny(
 }
 
 function weightOf(err: unknown): number {
-  if (err instanceof HttpError) return 0
+  if (err instanceof HttpError && err.code === 'ILL') return 0
   return err instanceof IngestError && err.code === 'GONE' ? 1 : 2
 }
 
