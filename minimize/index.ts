@@ -9,3 +9,5 @@ export { type PreparedObject, type PreparedTool, prepareTool } from './prepare.t
 export { ReloKind, reloKindName } from './relocation-kind.ts'
 export { resolveObject } from './resolve.ts'
 export { selfCheck } from './self-check.ts'
+export { type CheckedObject, checkObject, prepareCheck } from './check/check.ts'
+export type * from './check/types.ts'
