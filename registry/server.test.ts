@@ -1,7 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readdir, readlink } from 'node:fs/promises'
 import { type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
@@ -191,19 +193,31 @@ describe('HTTP', () => {
     expect(gunzipSync(body).equals(Buffer.from(large))).toBe(true)
   })
 
-  it('lets go of a body that nobody takes', async () => {
+  it('lets go of a body that nobody takes, and of its file', async () => {
     for (let i = 0; i < 20; i++) {
+      // Each is another body, so that none is held in memory.
+      const btf = tinyKernel(8, 20_100 + i)
+      await addKernel(store, { kernel: { release: `left-${i}` }, btf })
       await new Promise<void>((resolve) => {
         const socket = connect(hub.port, '127.0.0.1', () => {
-          socket.write('GET /v1/btf/large HTTP/1.1\r\nHost: a\r\n\r\n')
+          socket.write(`GET /v1/btf/left-${i} HTTP/1.1\r\nHost: a\r\n\r\n`)
+          if (i % 2 === 0) setTimeout(() => socket.destroy(), i)
         })
         socket.once('data', () => socket.destroy())
         socket.on('close', () => resolve())
       })
     }
-    expect((await ask('/v1/btf/large')).body.equals(Buffer.from(large))).toBe(true)
+    const start = Date.now()
+    while ((await openBlobs()).length > 0 && Date.now() - start < 5000) await sleep(20)
+    expect(await openBlobs()).toEqual([])
   })
 })
+
+/** Blobs that this process, which is the server too, has open. */
+async function openBlobs(): Promise<string[]> {
+  const links = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''))
+  return (await Promise.all(links)).filter((path) => path.startsWith(join(store.dataDir, 'blobs')))
+}
 
 describe('ill requests', () => {
   it.each([
