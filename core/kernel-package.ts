@@ -13,6 +13,10 @@ export interface PackageFile {
   readonly sizeBytes: number | null
   /** As the index states it; null where the index says nothing. */
   readonly sha256: Sha256 | null
+  /** When it was built or published, ISO 8601; missing where the index says nothing. */
+  readonly date?: string
+  /** Where size and digest are told, when the index does not: asked only for what is downloaded. */
+  readonly detailsUrl?: string
 }
 
 /**
@@ -37,6 +41,8 @@ export interface KernelPackage {
   readonly images: readonly PackageFile[]
   /** Packages with vmlinux and its DWARF, in the order to try. */
   readonly debugs: readonly PackageFile[]
+  /** False where images of such kernels are known to carry no BTF, so that only a debug package is worth reading. */
+  readonly imagesHaveBtf?: boolean
 }
 
 /** The key of a build in catalogs and logs: what must be equal for two listings to mean the same build. */

@@ -6,7 +6,10 @@ import { parseSource } from './load-sources.ts'
 import { kernelNames } from './names.ts'
 
 const file = parseSource('debian.yaml', readFileSync(join(packageRoot, 'data/sources/debian.yaml'), 'utf8'))
-const rules = file.indexes[0]!.names
+const [only] = file.indexes
+if (only?.format !== 'apt') throw new Error('expected an apt index')
+const index = only
+const rules = index.names
 const amd64 = kernelNames(rules, 'amd64')
 const arm64 = kernelNames(rules, 'arm64')
 

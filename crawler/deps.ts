@@ -4,5 +4,7 @@ export interface ListDeps {
   readonly keysDir: string
   /** Where the `/` is whose apt configuration names mirrors; null asks no configuration. */
   readonly aptRoot: string | null
+  /** Where an index that has to be a file (SQLite) is while it is read. */
+  readonly tempDir: string
   readonly now: () => Date
 }

@@ -1,41 +1,86 @@
 import { listApt } from './apt/list.ts'
+import { compareDebianVersions } from './apt/version.ts'
+import { listAutoindex } from './autoindex/list.ts'
 import type { ListDeps } from './deps.ts'
+import { givenMirrors } from './given-mirrors.ts'
+import { withImageFacts } from './image-facts.ts'
+import { launchpadDetails } from './launchpad/details.ts'
+import { listLaunchpad } from './launchpad/list.ts'
+import { pairPackages } from './pair.ts'
+import type { Found, Reader } from './reader.ts'
+import { listRepomd } from './repomd/list.ts'
+import { compareRpmVersions } from './rpm/version.ts'
 import type { Index, SourceFile } from './schema.ts'
-import type { CrawlContext, CrawlScope, Listing, Source } from './types.ts'
+import type { CrawlContext, CrawlScope, Source } from './types.ts'
 
 export { compareDebianVersions } from './apt/version.ts'
 export type { ListDeps } from './deps.ts'
 export { hostPolicies, loadSources } from './load-sources.ts'
 export { memoryIndexCache } from './memory-cache.ts'
+export { compareRpmVersions } from './rpm/version.ts'
 export type { SourceFile } from './schema.ts'
 export { selectPackages, type Selection } from './select.ts'
 export * from './types.ts'
 
-/** Everything that an index of one format offers. */
-type Reader<Format extends Index['format']> = (
+/** The index formats that can be read; a new one is a member here and in schema.ts. */
+const READERS: { readonly [Format in Index['format']]: Reader<Format> } = {
+  apt: listApt,
+  repomd: listRepomd,
+  autoindex: listAutoindex,
+  launchpad: listLaunchpad,
+}
+
+/** Sources from their files, in the same order. */
+export function createSources(files: readonly SourceFile[], deps: ListDeps): readonly Source[] {
+  return files.map((file) => {
+    const compareVersions = file.indexes.every(isRpm) ? compareRpmVersions : compareDebianVersions
+    return {
+      id: file.id,
+      compareVersions,
+      async list(scope, context) {
+        const results: Found[] = []
+        for (const index of file.indexes) {
+          const own = ownScope(file, index, scope)
+          if (own !== null) results.push(await read(file, index, own, context, deps))
+        }
+        const found = results.flatMap((result) => result.found)
+        const packages = pairPackages(file.id, file.distro, found, context.log)
+        packages.sort((a, b) => compareVersions(a.packageVersion, b.packageVersion))
+        return {
+          packages: packages.map((pkg) => withImageFacts(pkg, file.images, compareVersions)),
+          indexes: results.flatMap((result) => result.indexes),
+        }
+      },
+      details: launchpadDetails,
+    }
+  })
+}
+
+function read<Format extends Index['format']>(
   file: SourceFile,
   index: Extract<Index, { format: Format }>,
   scope: CrawlScope,
   context: CrawlContext,
   deps: ListDeps,
-) => Promise<Listing>
+): Promise<Found> {
+  const reader: Reader<Format> = READERS[index.format]
+  return reader(file, index, scope, context, deps)
+}
 
-/** The index formats that can be read; a new one is a member here and in schema.ts. */
-const READERS: { readonly [Format in Index['format']]: Reader<Format> } = { apt: listApt }
+/**
+ * Mirrors that were given are told apart over all indexes of a source: each index is asked at its own. Null where none
+ * of them is for this index: nobody else is asked.
+ */
+function ownScope(file: SourceFile, index: Index, scope: CrawlScope): CrawlScope | null {
+  if (scope.mirrors.length === 0 || file.indexes.length === 1) return scope
+  const all = givenMirrors(
+    file.indexes.flatMap(({ archives }) => archives),
+    scope.mirrors,
+  )
+  const own = new Set(index.archives.flatMap(({ id }) => all.get(id) ?? []))
+  return own.size === 0 ? null : { ...scope, mirrors: [...own] }
+}
 
-/** Sources from their files, in the same order. */
-export function createSources(files: readonly SourceFile[], deps: ListDeps): readonly Source[] {
-  return files.map((file) => ({
-    id: file.id,
-    async list(scope, context) {
-      const listings: Listing[] = []
-      for (const index of file.indexes) {
-        listings.push(await READERS[index.format](file, index, scope, context, deps))
-      }
-      return {
-        packages: listings.flatMap((listing) => listing.packages),
-        indexes: listings.flatMap((listing) => listing.indexes),
-      }
-    },
-  }))
+function isRpm(index: Index): boolean {
+  return index.format === 'repomd' || index.format === 'autoindex'
 }

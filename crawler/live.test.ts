@@ -1,3 +1,4 @@
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { createHttp, hubUserAgent } from '../core/http-client.ts'
@@ -36,7 +37,12 @@ describe.skipIf(mirror === null)('the Debian mirror of this machine (skipped whe
     const files = (await loadSources(join(packageRoot, 'data/sources'))).filter(
       (file) => file.id === 'debian',
     )
-    const deps = { keysDir: join(packageRoot, 'data/keys'), aptRoot: '/', now: () => new Date() }
+    const deps = {
+      keysDir: join(packageRoot, 'data/keys'),
+      aptRoot: '/',
+      tempDir: tmpdir(),
+      now: () => new Date(),
+    }
     const [debian] = createSources(files, deps)
     const http = createHttp({
       userAgent: hubUserAgent('https://example.org/btfhub-tests'),

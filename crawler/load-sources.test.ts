@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { packageRoot } from '../core/version.ts'
-import { readKeyring } from './apt/keyring.ts'
+import { readKeyring } from './openpgp/keyring.ts'
 import { hostPolicies, loadSources, parseSource } from './load-sources.ts'
 import { CrawlError } from './types.ts'
 
@@ -14,7 +14,8 @@ describe('the files under data/sources', () => {
     const files = await loadSources(join(packageRoot, 'data/sources'))
     expect(files.map((file) => file.id)).toContain('debian')
     for (const index of files.flatMap((file) => file.indexes)) {
-      for (const name of index.keyrings.shipped) {
+      const { shipped } = 'keyrings' in index ? (index.keyrings ?? { shipped: [] }) : { shipped: [] }
+      for (const name of shipped) {
         const bytes = readFileSync(join(packageRoot, 'data/keys', name))
         expect((await readKeyring([{ name, bytes }])).keys.length).toBeGreaterThan(0)
       }

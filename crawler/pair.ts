@@ -72,13 +72,25 @@ function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
   for (const file of files) {
     const known = byName.get(file.name)
     if (known === undefined) byName.set(file.name, file)
-    else if (known.sha256 === file.sha256 && known.sizeBytes === file.sizeBytes) {
-      byName.set(file.name, { ...known, urls: [...new Set([...known.urls, ...file.urls])] })
+    else if (agree(known.sha256, file.sha256) && agree(known.sizeBytes, file.sizeBytes)) {
+      // What one index leaves out another may say; the URLs of the one that says most come first.
+      const [best, other] = known.sha256 === null && file.sha256 !== null ? [file, known] : [known, file]
+      const sizeBytes = best.sizeBytes ?? other.sizeBytes
+      byName.set(file.name, {
+        ...other,
+        ...best,
+        sizeBytes,
+        urls: [...new Set([...best.urls, ...other.urls])],
+      })
     } else {
       log.warn({ name: file.name, version: file.version, urls: file.urls }, 'one package with two contents')
     }
   }
   return [...byName.values()]
+}
+
+function agree(a: string | number | null, b: string | number | null): boolean {
+  return a === null || b === null || a === b
 }
 
 /** Those that can be checked before those that cannot, the smaller first: twins carry the same kernel. */

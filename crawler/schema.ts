@@ -16,28 +16,63 @@ const ReleasePattern = z
   .refine((text) => isPattern(text), 'expected a regular expression')
   .refine((text) => text.includes('(?<series>'), 'expected a group (?<series>…)')
 
+/** A smaller package of the kind has no kernel: it is empty, or only depends on the one that has it. */
+const LeastBytes = z
+  .strictObject({ image: z.int().min(0), debug: z.int().min(0) })
+  .default({ image: 0, debug: 0 })
+
 /** How names of packages map to `uname -r`; see data/README.md. */
 export const NameRules = z.strictObject({
   /** The name by which a build is known, whichever of its packages are there. */
   package: Template,
   image: z.array(Template).min(1),
   debug: z.array(Template),
-  /** A smaller package of the kind has no kernel: it is empty, or only depends on the one that has it. */
-  leastBytes: z
-    .strictObject({ image: z.int().min(0), debug: z.int().min(0) })
-    .default({ image: 0, debug: 0 }),
+  leastBytes: LeastBytes,
   /** Regular expressions for whole releases with groups `series`, `flavour`, `variant`; `{arch}` as the distribution says it. */
   releases: z.array(ReleasePattern).min(1),
 })
 export type NameRules = z.infer<typeof NameRules>
 
-const AptArchive = z.strictObject({
+const RpmName = z.string().regex(/^[a-zA-Z0-9][\w.+-]*(?:\{flavour\}[\w.+-]*)?$/, 'expected a package name')
+
+/** How names of rpm packages map to `uname -r`: the first rule whose `evr` matches VERSION-RELEASE holds. */
+export const RpmNames = z.strictObject({
+  kernels: z
+    .array(
+      z.strictObject({
+        /** Each stands for `{flavour}` in the names. */
+        flavours: z.array(Id).min(1).default(['default']),
+        /** The first is the name by which a build is known. */
+        image: z.array(RpmName).min(1),
+        debug: z.array(RpmName),
+        evr: z
+          .string()
+          .refine((text) => isPattern(text), 'expected a regular expression')
+          .default(''),
+        /** `{version}-{release}.{arch}`, with `{flavour}` and named groups of `evr`. */
+        uname: z.string().refine((text) => /\{\w+\}/.test(text), 'expected {words} in it'),
+      }),
+    )
+    .min(1),
+  leastBytes: LeastBytes,
+})
+export type RpmNames = z.infer<typeof RpmNames>
+
+const Archive = z.strictObject({
   id: Id,
   /** The last part of its base URLs: how a mirror that was given is told, and its siblings derived. */
   name: Id,
   /** In the order to try. */
   mirrors: z.array(BaseUrl).min(1),
 })
+
+const Keyrings = z.strictObject({
+  /** Where distributions install it; taken where it is there. */
+  system: z.array(z.string().startsWith('/')),
+  /** Under data/keys. */
+  shipped: z.array(Id).min(1),
+})
+export type Keyrings = z.infer<typeof Keyrings>
 
 const AptSuite = z.strictObject({
   archive: Id,
@@ -52,14 +87,9 @@ export const AptIndex = z
     format: z.literal('apt'),
     /** What its Release files have as `Origin`. */
     origins: z.array(z.string()).min(1),
-    keyrings: z.strictObject({
-      /** Where distributions install it; taken where it is there. */
-      system: z.array(z.string().startsWith('/')),
-      /** Under data/keys. */
-      shipped: z.array(Id).min(1),
-    }),
+    keyrings: Keyrings,
     /** The first is the one that a mirror without a telling name is taken for. */
-    archives: z.array(AptArchive).min(1),
+    archives: z.array(Archive).min(1),
     components: z.array(Id).min(1),
     /** By version as KernelPackage has it. */
     versions: z.record(Id, z.array(AptSuite).min(1)),
@@ -71,9 +101,94 @@ export const AptIndex = z
   )
 export type AptIndex = z.infer<typeof AptIndex>
 
+const RpmPath = z
+  .string()
+  .regex(/^(?:[\w.+~:-]|\{\w+\})+(?:\/(?:[\w.+~:-]|\{\w+\})+)*$/, 'expected a path with {arch} and {words}')
+  .refine((path) => !path.split('/').includes('..'), 'expected a path below the archive')
+
+/** Folders of packages of one kind, one for each combination of the words in `each`. */
+const RpmRepo = z.strictObject({
+  archive: Id,
+  /** Below the archive; `{arch}` is the distribution's word, others are in `each`. */
+  path: RpmPath,
+  each: z.record(z.string().regex(/^\w+$/), z.array(z.union([Id, RpmPath])).min(1)).default({}),
+  /** Where it is not there for all. */
+  arches: z.array(z.enum(ARCHES)).optional(),
+  /** True for what does not change any more: read once, and it may leave the mirrors. */
+  frozen: z.boolean().default(false),
+})
+
+const RpmVersions = z.record(Id, z.array(RpmRepo).min(1))
+
+/** Repositories of rpm packages with `repodata/repomd.xml`. */
+export const RepomdIndex = z
+  .strictObject({
+    format: z.literal('repomd'),
+    /** Whose signature `repomd.xml.asc` has to have; without, the metadata is not signed. */
+    keyrings: Keyrings.optional(),
+    archives: z.array(Archive).min(1),
+    /** True where a path holds a `mirror.list` that names the repository, as at Amazon's. */
+    mirrorList: z.boolean().default(false),
+    /** Where a repository has no repodata: its folders as web pages. */
+    folders: z.array(RpmPath).default([]),
+    versions: RpmVersions,
+    names: RpmNames,
+  })
+  .refine(
+    (index) => suitesOf(index).every(({ archive }) => index.archives.some(({ id }) => id === archive)),
+    'a repository names an archive that is not there',
+  )
+export type RepomdIndex = z.infer<typeof RepomdIndex>
+
+/** Folders of rpm packages as web pages, where that is all there is. */
+export const AutoindexIndex = z
+  .strictObject({
+    format: z.literal('autoindex'),
+    archives: z.array(Archive).min(1),
+    versions: RpmVersions,
+    names: RpmNames,
+  })
+  .refine(
+    (index) => suitesOf(index).every(({ archive }) => index.archives.some(({ id }) => id === archive)),
+    'a folder names an archive that is not there',
+  )
+export type AutoindexIndex = z.infer<typeof AutoindexIndex>
+
+/** What Launchpad remembers of an archive, superseded and deleted builds included. */
+export const LaunchpadIndex = z.strictObject({
+  format: z.literal('launchpad'),
+  archives: z.array(Archive).length(1),
+  /** `ubuntu/+archive/primary`. */
+  archivePath: RpmPath,
+  /** Where its files are, `https://launchpad.net/ubuntu/+archive/primary/+files`. */
+  files: BaseUrl,
+  /** Part of the names that are asked for: `linux-image-`. */
+  query: Id,
+  /** The series of each version, `ubuntu/focal`. */
+  versions: z.record(Id, RpmPath),
+  names: NameRules,
+})
+export type LaunchpadIndex = z.infer<typeof LaunchpadIndex>
+
 /** One member per index format; a source can have several. */
-const Index = z.discriminatedUnion('format', [AptIndex])
+const Index = z.discriminatedUnion('format', [AptIndex, RepomdIndex, AutoindexIndex, LaunchpadIndex])
 export type Index = z.infer<typeof Index>
+
+/** Which kernels carry their BTF: knowing it saves one image a kernel, and being wrong costs only that. */
+const ImageFact = z.strictObject({
+  /** Matched against the release. */
+  release: z.string().refine((text) => isPattern(text), 'expected a regular expression'),
+  versions: z.array(Id).optional(),
+  arches: z.array(z.enum(ARCHES)).optional(),
+  flavours: z.array(Id).optional(),
+  /** The first package version whose image has BTF; `never`, `always`. */
+  btf: z.string().min(1),
+  /** The first package version whose kernel has eBPF with maps and kprobes, where not all have. */
+  ebpf: z.string().min(1).optional(),
+  /** Where that was seen. */
+  because: z.string(),
+})
+export type ImageFact = z.infer<typeof ImageFact>
 
 /** One file under data/sources: a distribution and where its kernels are. */
 export const SourceFile = z.strictObject({
@@ -88,6 +203,8 @@ export const SourceFile = z.strictObject({
     /** Where the hosts say what they want, or that they say nothing. */
     because: z.string(),
   }),
+  /** What is known of BTF in images; the first that fits a kernel holds, and what fits none is learnt. */
+  images: z.array(ImageFact).default([]),
   indexes: z.array(Index).min(1),
 })
 export type SourceFile = z.infer<typeof SourceFile>

@@ -49,6 +49,9 @@ export interface CrawlScope {
 export interface IndexReport {
   /** `debian/12 bookworm-security amd64`. */
   readonly index: string
+  /** What it is an index of. */
+  readonly version: string
+  readonly arch: Arch
   readonly url: string
   readonly outcome: 'new' | 'unchanged' | 'absent' | 'failed'
   /** Bytes that came over the wire for it. */
@@ -67,6 +70,13 @@ export interface Listing {
 /** A distribution that can be asked. */
 export interface Source {
   readonly id: string
+  /** Orders package versions as the distribution's package manager does; dpkg's order where it is missing. */
+  compareVersions?(a: string, b: string): number
   /** Every kernel that the scope's indexes offer now; an index that could not be read is in the report. */
   list(scope: CrawlScope, context: CrawlContext): Promise<Listing>
+  /**
+   * The same build with what its index did not say but tells when it is asked for one package: sizes and digests. To be
+   * called for what is about to be downloaded and nothing else. A file that is not told anything about stays as it is.
+   */
+  details?(pkg: KernelPackage, context: CrawlContext): Promise<KernelPackage>
 }

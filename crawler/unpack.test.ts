@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { compress, missingAptTool } from '../../test/apt-repository.ts'
+import { compress, missingAptTool } from '../test/apt-repository.ts'
 import { type Coding, unpack } from './unpack.ts'
 
 const never = new AbortController().signal
@@ -13,7 +13,7 @@ async function all(bytes: Uint8Array, coding: Coding, maxBytes = 1e6): Promise<B
 }
 
 describe.skipIf(missing !== null)(`unpack (skipped: ${missing ?? 'nothing'} is missing)`, () => {
-  it.each(['.xz', '.zst', '.gz', ''] as const)(
+  it.each(['.xz', '.zst', '.gz', '.bz2', ''] as const)(
     '%j: whole, bounded, and an error where it is truncated',
     async (coding) => {
       const packed = compress(plain, coding)

@@ -155,8 +155,8 @@ export function filesBelow(root: string): Map<string, Buffer> {
 }
 
 /** Compresses with the real program. */
-export function compress(bytes: Buffer, coding: '' | '.gz' | '.xz' | '.zst'): Buffer {
-  const programs = { '.gz': 'gzip', '.xz': 'xz', '.zst': 'zstd' }
+export function compress(bytes: Buffer, coding: '' | '.gz' | '.xz' | '.zst' | '.bz2'): Buffer {
+  const programs = { '.gz': 'gzip', '.xz': 'xz', '.zst': 'zstd', '.bz2': 'bzip2' }
   return coding === '' ? bytes : execFileSync(programs[coding], ['-c'], { input: bytes, stdio: 'pipe' })
 }
 

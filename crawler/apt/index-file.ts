@@ -6,7 +6,7 @@ import { CrawlError, type CrawlContext } from '../types.ts'
 import { type PackageEntries, readPackages } from './packages.ts'
 import type { Release, ReleaseFile } from './release.ts'
 import { type FoundRelease, fetchChecked } from './suite.ts'
-import { type Coding, CODINGS, unpack } from './unpack.ts'
+import { type Coding, CODINGS, unpack } from '../unpack.ts'
 
 /** One `Packages` file of a suite. */
 export interface IndexQuery {

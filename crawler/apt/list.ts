@@ -2,17 +2,17 @@ import PQueue from 'p-queue'
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http.ts'
 import type { ListDeps } from '../deps.ts'
-import { pairPackages, withKernel } from '../pair.ts'
+import { withKernel } from '../pair.ts'
 import type { AptIndex, SourceFile } from '../schema.ts'
-import { type CrawlContext, CrawlError, type CrawlScope, type Listing } from '../types.ts'
+import type { Found } from '../reader.ts'
+import { type CrawlContext, CrawlError, type CrawlScope } from '../types.ts'
 import { type AptConfig, readAptConfig } from './apt-config.ts'
 import { readIndex } from './index-file.ts'
-import type { Keyring } from './keyring.ts'
+import type { Keyring } from '../openpgp/keyring.ts'
 import { keyringLoader } from './mirror-keys.ts'
 import { type Mirror, mirrorsOf } from './mirrors.ts'
 import { fetchRelease } from './suite.ts'
 import { type AptSuite, packagesOf, reportOf, type Unit, wantedSuites } from './units.ts'
-import { compareDebianVersions } from './version.ts'
 
 /** Suites read at one time: each holds one compressed index in memory, of 10 MB at most today. */
 const SUITES_AT_ONCE = 3
@@ -27,7 +27,7 @@ export async function listApt(
   scope: CrawlScope,
   context: CrawlContext,
   deps: ListDeps,
-): Promise<Listing> {
+): Promise<Found> {
   const config = await machineConfig(scope, deps)
   for (const problem of config.problems) context.log.warn({ problem }, 'apt configuration')
   const mirrors = mirrorsOf(index, scope.mirrors, config.entries)
@@ -42,10 +42,8 @@ export async function listApt(
     }),
   )
   const found = results.flatMap(({ units, places }) => units.flatMap((unit) => packagesOf(unit, places)))
-  const packages = pairPackages(file.id, file.distro, withKernel(found, index.names.leastBytes), context.log)
-  packages.sort((a, b) => compareDebianVersions(a.packageVersion, b.packageVersion))
   return {
-    packages,
+    found: withKernel(found, index.names.leastBytes),
     indexes: results.flatMap(({ suite, units }) => units.map((unit) => reportOf(unit, suite))),
   }
 }

@@ -7,7 +7,9 @@ import { parseDeb822, parseOneLine } from './apt-config.ts'
 import { mirrorsOf } from './mirrors.ts'
 
 const file = parseSource('debian.yaml', readFileSync(join(packageRoot, 'data/sources/debian.yaml'), 'utf8'))
-const index = file.indexes[0]!
+const [only] = file.indexes
+if (only?.format !== 'apt') throw new Error('expected an apt index')
+const index = only
 const [first = ''] = index.archives[0]!.mirrors
 const own = new Map(index.archives.map((archive) => [archive.id, archive.mirrors]))
 

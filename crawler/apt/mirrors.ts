@@ -1,4 +1,4 @@
-import { CrawlError } from '../types.ts'
+import { givenMirrors, serves } from '../given-mirrors.ts'
 import type { AptIndex } from '../schema.ts'
 import type { AptEntry } from './apt-config.ts'
 
@@ -22,43 +22,16 @@ export function mirrorsOf(
   given: readonly string[],
   entries: readonly AptEntry[],
 ): ReadonlyMap<string, readonly Mirror[]> {
-  if (given.length > 0) return givenMirrors(index.archives, given)
+  if (given.length > 0) {
+    const bases = givenMirrors(index.archives, given)
+    return new Map([...bases].map(([id, list]) => [id, list.map((base) => plainMirror(base))]))
+  }
   return new Map(
     index.archives.map((archive) => {
       const own = archive.mirrors.map((base) => plainMirror(base))
       return [archive.id, unique([...machineMirrors(index, archive, entries), ...own])]
     }),
   )
-}
-
-/**
- * `http://host/debian` serves the archive of that name, and `http://host/debian-security` beside it is taken for its
- * sibling unless another mirror was given for that.
- */
-function givenMirrors(
-  archives: readonly AptArchive[],
-  given: readonly string[],
-): Map<string, readonly Mirror[]> {
-  const [first] = archives
-  const found = new Map<string, Mirror[]>(archives.map(({ id }) => [id, []]))
-  const bases = given.map(checkBase)
-  for (const base of bases) {
-    const archive = archives.find((candidate) => serves(base, candidate)) ?? first
-    if (archive !== undefined) found.get(archive.id)?.push(plainMirror(base))
-  }
-  for (const archive of archives) {
-    const mirrors = found.get(archive.id)
-    if (mirrors === undefined || mirrors.length > 0) continue
-    for (const base of bases) {
-      const sibling = archives.find(({ name }) => base.endsWith(`/${name}`))
-      if (sibling !== undefined) mirrors.push(plainMirror(base.slice(0, -sibling.name.length) + archive.name))
-    }
-  }
-  return found
-}
-
-function serves(base: string, archive: AptArchive): boolean {
-  return base.endsWith(`/${archive.name}`) || base.endsWith(`-${archive.id}`)
 }
 
 /** Entries of this archive: by the name of a suite, or else by the end of the URL (`stable` is any suite's name). */
@@ -91,20 +64,4 @@ function plainMirror(base: string): Mirror {
 
 function unique(mirrors: readonly Mirror[]): Mirror[] {
   return mirrors.filter(({ base }, at) => mirrors.findIndex((other) => other.base === base) === at)
-}
-
-function checkBase(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (
-    url === null ||
-    !['http:', 'https:', 'file:'].includes(url.protocol) ||
-    url.search !== '' ||
-    url.hash !== ''
-  ) {
-    throw new CrawlError(
-      'BAD_SOURCE',
-      `mirror ${JSON.stringify(text)}: expected a base URL like http://host/debian`,
-    )
-  }
-  return text.replace(/\/+$/, '')
 }

@@ -1,10 +1,10 @@
 import { DigestTap, sha256Of } from '../../core/digest.ts'
 import { limits } from '../../core/limits.ts'
 import { CrawlError, type CrawlContext, type IndexMemo } from '../types.ts'
-import type { Keyring } from './keyring.ts'
+import type { Keyring } from '../openpgp/keyring.ts'
 import type { Mirror } from './mirrors.ts'
 import { checkRelease, parseRelease, type Release } from './release.ts'
-import { verifyClearsigned, verifyDetached, type VerifyOptions } from './signature.ts'
+import { verifyClearsigned, verifyDetached, type VerifyOptions } from '../openpgp/signature.ts'
 
 /** What is asked of a mirror. */
 export interface SuiteQuery {

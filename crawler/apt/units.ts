@@ -97,6 +97,8 @@ export function reportOf(unit: Unit, suite: AptSuite): IndexReport {
     const reason = [skipped, troubles].filter((text) => text !== '').join('; ')
     return {
       index: unit.label,
+      version: unit.version,
+      arch: unit.arch,
       url: index.url,
       outcome: index.outcome,
       bytes: unit.bytes + index.bytes,
@@ -113,6 +115,8 @@ export function reportOf(unit: Unit, suite: AptSuite): IndexReport {
   )
   return {
     index: unit.label,
+    version: unit.version,
+    arch: unit.arch,
     url: unit.url,
     outcome: absent ? 'absent' : 'failed',
     bytes: unit.bytes,

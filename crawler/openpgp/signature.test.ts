@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { makeKey, missingAptTool, type TestKey } from '../../test/apt-repository.ts'
 import { CrawlError } from '../types.ts'
 import { type Keyring, readKeyring } from './keyring.ts'
-import { checkRelease, parseRelease } from './release.ts'
+import { checkRelease, parseRelease } from '../apt/release.ts'
 import { verifyClearsigned, verifyDetached, type VerifyOptions } from './signature.ts'
 
 const missing = missingAptTool()

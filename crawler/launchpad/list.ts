@@ -1,0 +1,137 @@
+import { describeError } from '../../core/errors.ts'
+import { HttpError } from '../../core/http.ts'
+import { type Arch, parseVersion } from '../../core/kernel.ts'
+import { sha256Of } from '../../core/digest.ts'
+import { givenMirrors } from '../given-mirrors.ts'
+import { kernelNames, type KernelNames } from '../names.ts'
+import { type FoundPackage, withKernel } from '../pair.ts'
+import type { Found } from '../reader.ts'
+import type { LaunchpadIndex, SourceFile } from '../schema.ts'
+import { type CrawlContext, CrawlError, type CrawlScope, type IndexReport } from '../types.ts'
+import { type FoundPublications, readPublications } from './index-file.ts'
+import type { Publication } from './schema.ts'
+
+/** One series and architecture. */
+interface Unit {
+  readonly version: string
+  readonly series: string
+  readonly arch: Arch
+  readonly archName: string
+}
+
+/**
+ * All kernels that Launchpad remembers, those that no mirror has any more among them. Sizes and digests are asked for
+ * later, for what is downloaded (`launchpadDetails`). Never throws for Launchpad's fault: the reports tell.
+ */
+export async function listLaunchpad(
+  file: SourceFile,
+  index: LaunchpadIndex,
+  scope: CrawlScope,
+  context: CrawlContext,
+): Promise<Found> {
+  const given =
+    scope.mirrors.length > 0 ? [...givenMirrors(index.archives, scope.mirrors).values()].flat() : []
+  const apis = given.length > 0 ? given : index.archives.flatMap(({ mirrors }) => mirrors)
+  const found: FoundPackage[] = []
+  const indexes: IndexReport[] = []
+  const rules = sha256Of(JSON.stringify(index.names)).slice(0, 16)
+  for (const unit of wantedUnits(file, index, scope)) {
+    const names = kernelNames(index.names, unit.archName)
+    const { version, arch, series, archName } = unit
+    const label = `${file.distro}/${version} launchpad ${series} ${archName}`
+    const memoKey = `launchpad/1 ${[file.id, index.archivePath, series, archName, rules].join(' ')}`
+    const troubles: string[] = []
+    let absentAt: string | null = null
+    let publications: FoundPublications | null = null
+    for (const api of apis) {
+      const accepts = (name: string): boolean => names.parse(name) !== null
+      const { archivePath, query: name } = index
+      const query = { api, archivePath, series, arch: archName, name, memoKey, accepts }
+      try {
+        publications = await readPublications(query, context)
+        if (publications !== null) break
+        absentAt ??= api
+      } catch (err) {
+        context.signal.throwIfAborted()
+        if (!(err instanceof CrawlError || err instanceof HttpError)) throw err
+        troubles.push(describeError(err))
+      }
+    }
+    const files = given.length > 0 ? null : index.files
+    for (const one of publications?.publications ?? []) {
+      const name = names.parse(one.binary_package_name)
+      if (name !== null) found.push(toPackage(one, name, names, unit, files ?? filesOf(one, index)))
+    }
+    indexes.push(reportOf({ index: label, version, arch }, publications, absentAt, troubles))
+  }
+  return { found: withKernel(found, index.names.leastBytes), indexes }
+}
+
+function wantedUnits(file: SourceFile, index: LaunchpadIndex, scope: CrawlScope): Unit[] {
+  const versions = new Set(scope.versions.map((version) => parseVersion(file.distro, version)))
+  const arches = (Object.entries(file.arches) as [Arch, string][]).filter(
+    ([arch]) => scope.arches.length === 0 || scope.arches.includes(arch),
+  )
+  return Object.entries(index.versions)
+    .filter(([version]) => versions.size === 0 || versions.has(version))
+    .flatMap(([version, series]) => arches.map(([arch, archName]) => ({ version, series, arch, archName })))
+}
+
+function toPackage(
+  one: Publication,
+  name: NonNullable<ReturnType<KernelNames['parse']>>,
+  names: KernelNames,
+  unit: Unit,
+  files: string,
+): FoundPackage {
+  const { binary_package_name: packageName, binary_package_version: version } = one
+  // The file's name has the version without its epoch, as dpkg-name(1) makes it.
+  const ending = one.is_debug ? 'ddeb' : 'deb'
+  const file = `${packageName}_${version.replace(/^\d+:/, '')}_${unit.archName}.${ending}`
+  const date = one.date_published ?? one.date_created
+  return {
+    name,
+    version: unit.version,
+    arch: unit.arch,
+    packageName: names.packageName(name.release),
+    signed: false,
+    file: {
+      name: packageName,
+      version,
+      urls: [`${files}/${encodeURIComponent(file)}`],
+      sizeBytes: null,
+      sha256: null,
+      ...(date === null ? {} : { date: new Date(date).toISOString() }),
+      detailsUrl: `${one.self_link}?ws.op=binaryFileUrls&include_meta=true`,
+    },
+  }
+}
+
+/** Where a Launchpad that was given has its files: beside what it says of itself. */
+function filesOf(one: Publication, index: LaunchpadIndex): string {
+  return new URL(one.self_link).origin + new URL(index.files).pathname
+}
+
+function reportOf(
+  what: Pick<IndexReport, 'index' | 'version' | 'arch'>,
+  found: FoundPublications | null,
+  absentAt: string | null,
+  troubles: readonly string[],
+): IndexReport {
+  if (found !== null) {
+    const skipped = found.skipped === 0 ? [] : [`${found.skipped} unusable publications`]
+    const reason = [...skipped, ...troubles].join('; ')
+    const { url, outcome, bytes } = found
+    return { ...what, url, outcome, bytes, signed: false, reason: reason === '' ? null : reason }
+  }
+  const absent = absentAt !== null && troubles.length === 0
+  const reason = [...(absentAt === null ? [] : [`not at ${absentAt}`]), ...troubles].join('; ')
+  return {
+    ...what,
+    url: absentAt ?? '',
+    outcome: absent ? 'absent' : 'failed',
+    bytes: 0,
+    signed: false,
+    reason: reason === '' ? 'no mirror to ask' : reason,
+  }
+}

@@ -1,0 +1,47 @@
+import type { ListDeps } from '../deps.ts'
+import { readFolders } from '../autoindex/index-file.ts'
+import { loadKeyring } from '../openpgp/load.ts'
+import { withKernel } from '../pair.ts'
+import type { Found } from '../reader.ts'
+import { mirrorsOf, readUnits } from '../rpm/mirrors.ts'
+import { type FoundRpms, packagesOf, reportOf, type RpmUnit, wantedUnits } from '../rpm/units.ts'
+import type { RepomdIndex, SourceFile } from '../schema.ts'
+import type { CrawlContext, CrawlScope } from '../types.ts'
+import { readIndex } from './index-file.ts'
+import { fetchMirrorList } from './mirror-list.ts'
+
+/**
+ * All kernels of repositories with repodata that the scope wants; a repository that has lost it is read as a web page
+ * where the source says how. Never throws for a mirror's fault: the reports tell. Throws the signal's reason, and
+ * `CrawlError` `BAD_SOURCE` for a given mirror that is no base URL.
+ */
+export async function listRepomd(
+  file: SourceFile,
+  index: RepomdIndex,
+  scope: CrawlScope,
+  context: CrawlContext,
+  deps: ListDeps,
+): Promise<Found> {
+  const keyring = index.keyrings === undefined ? null : await loadKeyring(index.keyrings, context, deps)
+  const trust = { keyring, now: deps.now(), tempDir: deps.tempDir }
+  const units = wantedUnits(file, index, scope)
+  await readUnits(units, mirrorsOf(index, scope), context, async (unit, folder, others) => {
+    const bases = index.mirrorList ? await fetchMirrorList(folder, unit, context) : [folder]
+    for (const base of bases ?? []) {
+      const found = await readIndex(base, unit, trust, context)
+      // Other mirrors are built alike, but those of a mirror list are named by a digest of what they hold.
+      if (found !== null) return withBases(found, base, index.mirrorList ? (bases ?? []) : others)
+    }
+    const pages = index.folders.length === 0 ? null : await readFolders(folder, index.folders, unit, context)
+    return pages === null ? null : withBases(pages, folder, others)
+  })
+  return {
+    found: withKernel(units.flatMap(packagesOf), index.names.leastBytes),
+    indexes: units.map((unit: RpmUnit) => reportOf(unit)),
+  }
+}
+
+function withBases(found: FoundRpms, first: string, others: readonly string[]): FoundRpms {
+  const bases = [first, ...others.filter((other) => other !== first)]
+  return { ...found, bases: bases.map((base) => `${base}/`) }
+}

@@ -1,0 +1,156 @@
+import { type Arch, parseVersion } from '../../core/kernel.ts'
+import { sha256Of } from '../../core/digest.ts'
+import type { FoundPackage } from '../pair.ts'
+import type { AutoindexIndex, RepomdIndex, SourceFile } from '../schema.ts'
+import type { CrawlScope, IndexReport } from '../types.ts'
+import type { RpmEntries } from './entries.ts'
+import { type RpmKernelNames, rpmKernelNames } from './names.ts'
+
+export type RpmIndex = RepomdIndex | AutoindexIndex
+
+/** One folder or repository of rpm packages that is wanted, and what became of it. */
+export interface RpmUnit {
+  readonly label: string
+  readonly version: string
+  readonly arch: Arch
+  readonly names: RpmKernelNames
+  readonly archive: string
+  /** Below a mirror's base, without a slash at its end. */
+  readonly path: string
+  readonly frozen: boolean
+  /** Under which it is remembered: everything that makes its kernels what they are, but for the index itself. */
+  readonly memoKey: string
+  readonly troubles: string[]
+  absentAt: string | null
+  bytes: number
+  url: string
+  found: FoundRpms | null
+}
+
+/** What an index gave, and where its links lead. */
+export interface FoundRpms extends RpmEntries {
+  readonly outcome: 'new' | 'unchanged'
+  /** The index that was read. */
+  readonly url: string
+  readonly signed: boolean
+  /** Folders that links are relative to, in the order to try, each with a slash at its end. */
+  readonly bases: readonly string[]
+}
+
+/** Every repository of a scope, once for each architecture and each combination of its words. */
+export function wantedUnits(file: SourceFile, index: RpmIndex, scope: CrawlScope): RpmUnit[] {
+  const versions = new Set(scope.versions.map((version) => parseVersion(file.distro, version)))
+  const arches = (Object.entries(file.arches) as [Arch, string][]).filter(
+    ([arch]) => scope.arches.length === 0 || scope.arches.includes(arch),
+  )
+  const rules = sha256Of(JSON.stringify(index.names)).slice(0, 16)
+  const names = new Map(arches.map(([arch, archName]) => [arch, rpmKernelNames(index.names, archName)]))
+  return Object.entries(index.versions)
+    .filter(([version]) => versions.size === 0 || versions.has(version))
+    .flatMap(([version, repos]) =>
+      repos.flatMap((repo) =>
+        arches
+          .filter(([arch]) => repo.arches?.includes(arch) ?? true)
+          .flatMap(([arch, archName]) =>
+            combinations({ ...repo.each, arch: [archName] }).map((words) => {
+              const path = fill(repo.path, words)
+              return {
+                label: `${file.distro}/${version} ${repo.archive}/${path}`,
+                version,
+                arch,
+                names: names.get(arch) ?? rpmKernelNames(index.names, archName),
+                archive: repo.archive,
+                path,
+                frozen: repo.frozen,
+                memoKey: `rpm/1 ${[file.id, version, repo.archive, path, archName, rules].join(' ')}`,
+                troubles: [],
+                absentAt: null,
+                bytes: 0,
+                url: '',
+                found: null,
+              }
+            }),
+          ),
+      ),
+    )
+}
+
+/** A unit's kernel packages, with their URLs at every base that has them. */
+export function packagesOf(unit: RpmUnit): FoundPackage[] {
+  if (unit.found === null) return []
+  const { entries, bases, signed } = unit.found
+  return entries.flatMap((entry) => {
+    const name = unit.names.parse(entry)
+    if (name === null) return []
+    const { packageName, ...kernel } = name
+    const urls = bases.flatMap((base) => linkFrom(base, entry.href) ?? [])
+    if (urls.length === 0) return []
+    return [
+      {
+        name: kernel,
+        version: unit.version,
+        arch: unit.arch,
+        packageName,
+        signed,
+        file: {
+          name: entry.name,
+          version: `${entry.version}-${entry.release}`,
+          urls,
+          sizeBytes: entry.sizeBytes,
+          sha256: entry.sha256,
+          ...(entry.date === null ? {} : { date: entry.date }),
+        },
+      },
+    ]
+  })
+}
+
+/** A link as RFC 3986 resolves it, also where it climbs; null where it leads to what is not fetched. */
+export function linkFrom(base: string, href: string): string | null {
+  if (!URL.canParse(href, base)) return null
+  const url = new URL(href, base)
+  // A web page must not make us read this machine's files.
+  const same = url.protocol === new URL(base).protocol
+  return same || url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null
+}
+
+/** What became of a unit, for the one who started the crawl. */
+export function reportOf(unit: RpmUnit): IndexReport {
+  const troubles = unit.troubles.join('; ')
+  const { label: index, version, arch, bytes, found } = unit
+  if (found !== null) {
+    const skipped = found.skipped === 0 ? '' : `${found.skipped} unusable packages`
+    const reason = [skipped, troubles].filter((text) => text !== '').join('; ')
+    const { url, outcome, signed } = found
+    return { index, version, arch, url, outcome, bytes, signed, reason: reason === '' ? null : reason }
+  }
+  // Some mirror may have what another has not; so one that could not be asked leaves it open. A frozen repository is
+  // different: it leaves the mirrors for good, and what it had is known already.
+  const absent = unit.absentAt !== null && (troubles === '' || unit.frozen)
+  const nobody = unit.absentAt === null && troubles === '' ? `no mirror of ${unit.archive} to ask` : null
+  const reason = [unit.absentAt === null ? '' : `not at ${unit.absentAt}`, troubles].filter(
+    (text) => text !== '',
+  )
+  return {
+    index,
+    version,
+    arch,
+    url: unit.url,
+    outcome: absent ? 'absent' : 'failed',
+    bytes,
+    signed: false,
+    reason: nobody ?? reason.join('; '),
+  }
+}
+
+/** Every way to choose one value for each word. */
+function combinations(words: Readonly<Record<string, readonly string[]>>): Record<string, string>[] {
+  return Object.entries(words).reduce<Record<string, string>[]>(
+    (all, [word, values]) => all.flatMap((one) => values.map((value) => ({ ...one, [word]: value }))),
+    [{}],
+  )
+}
+
+function fill(template: string, words: Readonly<Record<string, string>>): string {
+  return template.replace(/\{(\w+)\}/g, (all, word: string) => words[word] ?? all)
+}
