@@ -16,7 +16,7 @@ import {
 import { assembleBtf, info, t } from '../test/helpers/btf-bytes.ts'
 import { btfCorpus, corpusBtf } from '../test/helpers/btf-corpus.ts'
 import { compileBpf, hasClang, kernelBtf, withRelocationKinds } from '../test/helpers/clang-bpf.ts'
-import { coreCase, say } from '../test/helpers/core-case.ts'
+import { coreCase, namesIn, say } from '../test/helpers/core-case.ts'
 import { havePrograms } from '../test/helpers/machine.ts'
 import { buildRelolog } from '../test/helpers/relolog.ts'
 import { minimize, parseBpfObject, ReloKind } from './index.ts'
@@ -163,6 +163,22 @@ describe.skipIf(!hasClang)(`what bpftool gets wrong, or cannot${note}`, () => {
     const kernel = kernelBtf(`${types} struct s x;`)
     expectBpftool(bpftool(kernel, object), ({ signal, status }) => {
       expect(signal ?? status).toBe('SIGSEGV')
+    })
+    expectSameLoad(object, kernel, ['type_matches = 1'])
+  })
+
+  it('for TYPE_MATCHES we keep all that it keeps: every member by value, structs behind pointers without', () => {
+    const kernel = kernelBtf(`struct far { int x; }; struct in { int a; int b; }; enum e { A, B };
+      struct s { struct in i; struct far *p; enum e e; int (*f)(struct in, int); union { int u; long l; }; int n[3]; } x;
+      struct far y;`)
+    const object = asMatches(program('struct s { int n[3]; };', 'type_exists(struct s)'))
+    const kept = namesIn(ours(kernel, object))
+    expect(kept).toEqual(
+      expect.arrayContaining(['struct in.b', 'struct far', 'enum e', 'struct s.p', 'union .l']),
+    )
+    expect(kept).not.toContain('struct far.x')
+    expectBpftool(bpftool(kernel, object), ({ bytes }) => {
+      expect(kept).toEqual(expect.arrayContaining(namesIn(parseBtf(bytes ?? new Uint8Array()))))
     })
     expectSameLoad(object, kernel, ['type_matches = 1'])
   })

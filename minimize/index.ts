@@ -11,3 +11,12 @@ export { resolveObject } from './resolve.ts'
 export { selfCheck } from './self-check.ts'
 export { type CheckedObject, checkObject, prepareCheck } from './check/check.ts'
 export type * from './check/types.ts'
+export type { KernelName } from './check/kernel-range.ts'
+export {
+  type CheckedKernel,
+  type CheckResult,
+  type Finding,
+  formatFinding,
+  summarize,
+} from './check/summary.ts'
+export { compareReleases } from './release-order.ts'
