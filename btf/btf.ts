@@ -179,10 +179,15 @@ export function parseBtf(bytes: Uint8Array, options: { readonly base?: Btf } = {
   return new Btf(bytes, options.base ?? null)
 }
 
+/** Words that a kernel's records have on average, or a bit fewer: what the index is made for at first. */
+const TYPICAL_RECORD_WORDS = 6
+
+/** The loop that reading a kernel's BTF consists of: it is kept to a few loads and one store for each record. */
 function indexRecords(words: Uint32Array, sizes: RecordSizes, firstId: number, offset: number): Uint32Array {
-  const { infoWords, elementWords } = sizes
-  const starts = new Uint32Array(Math.floor(words.length / RECORD_WORDS) + 1)
+  const { fixedWords, elementWords } = sizes
   const end = words.length
+  let starts = new Uint32Array(Math.ceil(end / TYPICAL_RECORD_WORDS) + 1)
+  let capacity = starts.length
   let count = 0
   let at = 0
   while (at < end) {
@@ -191,10 +196,16 @@ function indexRecords(words: Uint32Array, sizes: RecordSizes, firstId: number, o
     }
     const info = words[at + 1] as number
     const kind = (info >>> 24) & 0x7f
-    const extra = infoWords[kind] as number
-    if (extra < 0 || kind === 0) throw unknownKind(firstId + count, offset + at * 4, kind)
+    const fixed = fixedWords[kind] as number
+    if (fixed === 0) throw unknownKind(firstId + count, offset + at * 4, kind)
+    if (count + 1 === capacity) {
+      const grown = new Uint32Array(capacity * 2)
+      grown.set(starts)
+      starts = grown
+      capacity = grown.length
+    }
     starts[count++] = at
-    at += RECORD_WORDS + extra + (info & 0xffffff) * (elementWords[kind] as number)
+    at += fixed + (info & 0xffffff) * (elementWords[kind] as number)
   }
   if (at !== end) {
     const last = count - 1
@@ -210,8 +221,7 @@ function indexRecords(words: Uint32Array, sizes: RecordSizes, firstId: number, o
     throw new BtfError('LIMIT', `${count} types, ${limits.btf.maxTypes} are allowed`)
   }
   starts[count] = end
-  // The guess above is for the smallest records; a copy lets go of what it had too much.
-  return starts.slice(0, count + 1)
+  return starts.subarray(0, count + 1)
 }
 
 function unknownKind(id: number, byteOffset: number, kind: number): BtfError {

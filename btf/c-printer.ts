@@ -5,6 +5,7 @@ import { cIdentifier, type CNames, isForward, isTagged, NameSpace, tagKeyword } 
 import { builtinTypeText, scalarText } from './c-scalars.ts'
 import { BtfError, malformedType } from './errors.ts'
 import { memberSpot, type MemberSpot } from './layout.ts'
+import { nameEquals } from './name-equals.ts'
 import { Kind, kindName } from './wire.ts'
 
 /** clang declares it itself, and not as most kernels' compilers do. */
@@ -252,7 +253,7 @@ export class CPrinter {
     const btf = this.#btf
     let at = id
     for (let steps = 0; btf.kind(at) === Kind.TYPEDEF && steps < limits.btf.maxDepth; steps++) {
-      if (btf.name(at) === BUILTIN_VA_LIST) return true
+      if (nameEquals(btf.strings, btf.nameOffset(at), BUILTIN_VA_LIST)) return true
       at = btf.sizeOrType(at)
     }
     return false

@@ -187,24 +187,28 @@ export function readBtfHeader(bytes: Uint8Array, sizeBytes: number = bytes.byteL
 
 /** Sizes of records by kind, in words: those that we know, and the layout section's for kinds that we do not. */
 export interface RecordSizes {
-  readonly infoWords: Int32Array
-  readonly elementWords: Int32Array
+  /** Words of a record without elements; 0 where nobody knows. */
+  readonly fixedWords: Uint8Array
+  /** Words of each of vlen elements. */
+  readonly elementWords: Uint8Array
 }
 
 /** Number of kinds that `info` can name. */
 const MAX_KINDS = 128
 
 /**
- * Record sizes for a BTF; -1 where a kind is neither known nor described. Split BTF without a layout section of its
+ * Record sizes for a BTF, of kinds that are known or described. Split BTF without a layout section of its
  * own has its base's (btf_type_size_unknown of libbpf). Throws BtfError `MALFORMED`, or `UNSUPPORTED` where the
  * section gives a kind that we know another size.
  */
 export function recordSizes(bytes: Uint8Array, header: BtfHeader, base: RecordSizes | null): RecordSizes {
   if (header.layoutBytes === 0 && base !== null) return base
-  const infoWords = new Int32Array(MAX_KINDS).fill(-1)
-  const elementWords = new Int32Array(MAX_KINDS).fill(-1)
-  infoWords.set(INFO_WORDS)
-  elementWords.set(ELEMENT_WORDS)
+  const fixedWords = new Uint8Array(MAX_KINDS)
+  const elementWords = new Uint8Array(MAX_KINDS)
+  for (let kind = 1; kind < INFO_WORDS.length; kind++) {
+    fixedWords[kind] = RECORD_WORDS + (INFO_WORDS[kind] ?? 0)
+    elementWords[kind] = ELEMENT_WORDS[kind] ?? 0
+  }
   const kinds = Math.min(header.layoutBytes >>> 2, MAX_KINDS)
   for (let kind = 0; kind < kinds; kind++) {
     const at = header.layoutOffset + kind * 4
@@ -223,11 +227,11 @@ export function recordSizes(bytes: Uint8Array, header: BtfHeader, base: RecordSi
         )
       }
     } else {
-      infoWords[kind] = infoBytes >>> 2
+      fixedWords[kind] = RECORD_WORDS + (infoBytes >>> 2)
       elementWords[kind] = elementBytes >>> 2
     }
   }
-  return { infoWords, elementWords }
+  return { fixedWords, elementWords }
 }
 
 /** The type section as words of native byte order. */
