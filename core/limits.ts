@@ -38,6 +38,8 @@ export const limits = {
     maxRelocations: 200_000,
     /** Pairs of types and members compared for one object on one kernel; real ones take some thousands. */
     maxCompareSteps: 5_000_000,
+    /** Lookups in one kernel's types that are remembered between tools; real tools make some hundred each. */
+    maxRemembered: 200_000,
     /** Instructions walked to see what of one program can be reached; the verifier itself stops at a million. */
     maxCheckSteps: 1_000_000,
   },
@@ -114,6 +116,8 @@ export const limits = {
   process: {
     /** pahole on the largest kernels takes some 3 minutes on two slow cores. */
     paholeTimeoutMs: 30 * 60_000,
+    /** Address space of pahole, for all its threads: it maps vmlinux, and takes up to 4 GiB for the largest. */
+    paholeMaxBytes: 24 * GiB,
     /** Memory of one decompressor; `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB. */
     maxDecoderBytes: 1 * GiB,
     /** What is kept of a child's stderr, its end. */

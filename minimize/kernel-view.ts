@@ -29,6 +29,7 @@ export class KernelView {
   readonly btf: Btf
   readonly #candidates = new Map<string, readonly number[]>()
   readonly #members = new Map<number, Map<string, FoundMember | null>>()
+  #remembered = 0
   #pointerBytes: number | null = null
 
   constructor(btf: Btf) {
@@ -45,6 +46,7 @@ export class KernelView {
     let ids = this.#candidates.get(name)
     if (ids === undefined) {
       ids = this.btf.idsByEssentialName(name)
+      this.#makeRoom()
       this.#candidates.set(name, ids)
     }
     return ids
@@ -61,17 +63,22 @@ export class KernelView {
    * null where there is none. Follows bpf_core_match_member of libbpf.
    */
   member(structId: number, name: string): FoundMember | null {
-    let members = this.#members.get(structId)
-    if (members === undefined) {
-      members = new Map<string, FoundMember | null>()
-      this.#members.set(structId, members)
-    }
-    let found = members.get(name)
-    if (found === undefined) {
-      found = findMember(this, structId, name, new Set())
-      members.set(name, found)
-    }
+    const known = this.#members.get(structId)?.get(name)
+    if (known !== undefined) return known
+    const found = findMember(this, structId, name, new Set())
+    this.#makeRoom()
+    const members = this.#members.get(structId)
+    if (members === undefined) this.#members.set(structId, new Map([[name, found]]))
+    else members.set(name, found)
     return found
+  }
+
+  /** Past the limit it forgets all and starts anew. */
+  #makeRoom(): void {
+    if (++this.#remembered <= limits.object.maxRemembered) return
+    this.#remembered = 1
+    this.#candidates.clear()
+    this.#members.clear()
   }
 }
 

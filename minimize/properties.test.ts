@@ -87,7 +87,7 @@ function chooseType(
     case 4:
       return chooseComposite(choose, types, values, 'union')
     case 5:
-      return t.enum(choose.of(['e', 'e___x', '']), chooseEnumerators(choose), choose.of([4, 4, 8]) as 4)
+      return t.enum(choose.of(['e', 'e___x', '']), chooseEnumerators(choose), choose.of([4, 4, 8]))
     case 6:
       return t.fwd(choose.of(['s', 't']), choose.below(2) === 1)
     case 7:
