@@ -17,7 +17,7 @@ export function fullBtfPaths(): string[] {
 /** All files of the corpus. */
 export function corpusFiles(): string[] {
   if (btfCorpus === null) return []
-  return [...walk(btfCorpus)].map((path) => relative(btfCorpus as string, path)).sort()
+  return [...walk(btfCorpus)].map((path) => relative(btfCorpus, path)).sort()
 }
 
 /** A file of the corpus, unpacked. */
