@@ -45,6 +45,7 @@ export class MinBtfs {
   readonly #unfit = new Lru<RegistryError>(MAX_UNFIT)
   readonly #kept = new Lru<Content>(MAX_KEPT_BYTES)
   #made = 0
+  #isClosed = false
 
   constructor(parts: { readonly catalog: Catalog; readonly blobs: BlobStore; readonly log: Log }) {
     this.#catalog = parts.catalog
@@ -72,6 +73,12 @@ export class MinBtfs {
     return this.#kept.get(digest) ?? null
   }
 
+  /** Makes no more, and waits for what is being made. Who still waits gets `UNAVAILABLE`. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.allSettled(this.#underWay.values())
+  }
+
   async #find(tool: Tool, btf: Sha256, key: string): Promise<Content> {
     const known = await this.#catalog.minBtf(tool.id, btf)
     // A blob that was lost is made again: it comes out the same.
@@ -89,6 +96,7 @@ export class MinBtfs {
   }
 
   async #make(tool: Tool, btf: Sha256, key: string): Promise<Uint8Array> {
+    if (this.#isClosed) throw new RegistryError('UNAVAILABLE', 'this hub is stopping')
     try {
       const prepared = await this.#prepared(tool)
       const kernel = await this.#kernel(btf)

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { gunzipSync } from 'node:zlib'
+import { pino } from 'pino'
 import { Agent, request as undiciRequest } from 'undici'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLog } from '../core/log.ts'
@@ -342,6 +343,26 @@ describe('stopping', () => {
     await sleep(20)
     expect(received).toBeGreaterThan(large.byteLength)
     slow.destroy()
+  })
+
+  it('leaves nothing behind that still reads the store, also of askers who are gone', async () => {
+    const errors: string[] = []
+    const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) })
+    const other = await openTestStore()
+    for (let i = 0; i < 30; i++)
+      await addKernel(other, { kernel: { release: `k${i}` }, btf: tinyKernel(4, 9000 + i) })
+    await addTool(other, 'both', '1.0', compileTool(['pid', 'tgid']))
+    const own = await startRegistry({ ...other, log }, { host: '127.0.0.1', port: 0, limits: { drainMs: 1 } })
+    const asking = Array.from({ length: 30 }, (_, i) =>
+      ask(`/v1/min/both/k${i}`, {}, 'GET', own.port).catch(() => null),
+    )
+    while (own.hub.minBtfs.made === 0) await sleep(1)
+    await own.stop()
+    await other.cleanUp()
+    await Promise.all(asking)
+    await sleep(50)
+    expect(errors).toEqual([])
+    expect(own.hub.minBtfs.made).toBeLessThan(30)
   })
 
   it('does not wait for ever for who takes nothing', async () => {

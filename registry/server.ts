@@ -63,6 +63,7 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
   const limits = { ...defaultServerLimits, ...options.limits }
   const hub = createHub(deps)
   await hub.snapshots.get()
+  const underWay = new Set<Promise<void>>()
   const server = createServer(
     {
       maxHeaderSize: limits.maxHeaderBytes,
@@ -72,7 +73,7 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
       connectionsCheckingInterval: Math.min(1000, limits.headersTimeoutMs),
       noDelay: true,
     },
-    requestListener(hub),
+    requestListener(hub, underWay),
   )
   server.maxConnections = limits.maxConnections
   server.timeout = limits.idleTimeoutMs
@@ -85,19 +86,21 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
     url: `http://${host}:${port}`,
     port,
     hub,
-    stop: () => (stopped ??= drain(hub, server, limits.drainMs)),
+    stop: () => (stopped ??= drain(hub, server, underWay, limits.drainMs)),
   }
 }
 
 /** Hot answers first, everything else through the app. */
-function requestListener(hub: Hub): RequestListener {
+function requestListener(hub: Hub, underWay: Set<Promise<void>>): RequestListener {
   const app = createApp(hub)
   const viaApp = getRequestListener((request, env) => app.fetch(request, env), {
     overrideGlobalObjects: false,
   })
   return (incoming, outgoing) => {
     if (hub.draining) outgoing.setHeader('Connection', 'close')
-    if (!sendHot(hub, incoming, outgoing)) void viaApp(incoming, outgoing)
+    if (sendHot(hub, incoming, outgoing)) return
+    const answering = viaApp(incoming, outgoing).finally(() => underWay.delete(answering))
+    underWay.add(answering)
   }
 }
 
@@ -126,12 +129,20 @@ function listen(server: Server, options: ServerOptions): Promise<void> {
   })
 }
 
-async function drain(hub: Hub, server: Server, drainMs: number): Promise<void> {
+/** Who asked may be gone while their answer is still being made: it must not outlive the store that it reads. */
+async function drain(
+  hub: Hub,
+  server: Server,
+  underWay: ReadonlySet<Promise<void>>,
+  drainMs: number,
+): Promise<void> {
   hub.draining = true
   hub.snapshots.stop()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const timer = setTimeout(() => server.closeAllConnections(), drainMs)
   await closed
   clearTimeout(timer)
+  await hub.minBtfs.close()
+  await Promise.allSettled(underWay)
   await hub.derived.settle()
 }

@@ -34,7 +34,7 @@ const BY_STATUS: Readonly<Record<number, ProblemCode>> = { 413: 'TOO_LARGE', 415
 /** Turns whatever a route threw into problem details (RFC 9457). What nobody foresaw is logged and not told. */
 export function problemResponse(err: unknown, c: Context<Env>, log: Log): Response {
   const known = toRegistryError(err)
-  if (known.code === 'INTERNAL' || known.code === 'UNAVAILABLE') {
+  if (known !== err && (known.code === 'INTERNAL' || known.code === 'UNAVAILABLE')) {
     log.error({ path: c.req.path, err: describeError(err), stack: (err as Error).stack }, 'a request failed')
   }
   const [status, title] = PROBLEMS[known.code]
