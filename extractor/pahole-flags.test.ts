@@ -18,7 +18,11 @@ describe('paholeFlags', () => {
   it.each([
     ['1.21, which writes BTF into the ELF only', can('1.21', ['btf_gen_floats']), null],
     ['1.22', can('1.22', OLD), ['--btf_gen_floats', '-j1']],
-    ['1.24', can('1.24', [...OLD, 'lang_exclude']), ['--btf_gen_floats', '--lang_exclude=rust', '-j1']],
+    [
+      '1.24, as Debian 12 has it',
+      can('1.24', [...OLD, 'lang_exclude', 'kabi_prefix']),
+      ['--btf_gen_floats', '--lang_exclude=rust', '--kabi_prefix=__UNIQUE_ID_rh_kabi_hide', '-j1'],
+    ],
     [
       '1.25',
       can('1.25', [...OLD, 'lang_exclude', 'skip_encoding_btf_inconsistent_proto', 'btf_gen_optimized']),

@@ -29,6 +29,13 @@ const REPRODUCIBLE = 'reproducible_build'
 const OPTIONS = ['btf_gen_floats', 'skip_encoding_btf_inconsistent_proto', 'btf_gen_optimized']
 
 /**
+ * Macros of RHEL-family kernels (include/linux/rh_kabi.h) hide what a member replaced in a struct whose name has the
+ * preprocessor's `__COUNTER__` at its end. It differs from unit to unit, and with it every struct that such a struct
+ * is part of: kernels have two of `task_struct` and a third more types. pahole (1.20) takes the number off.
+ */
+const KABI_PREFIX = '__UNIQUE_ID_rh_kabi_hide'
+
+/**
  * Flags that make the BTF that a kernel of today would have, and always the same bytes. Several jobs do that only
  * with the feature `reproducible_build` (1.27): before it, threads race for which file's prototype of a static
  * function is kept, and order and number of types differ from run to run. Null where this pahole cannot write BTF to
@@ -46,6 +53,7 @@ export function paholeFlags(pahole: PaholeAbilities, jobs: number): string[] | n
   }
   // Rust's types are not what C programs relocate against, and old readers refuse their names.
   if (pahole.options.has('lang_exclude')) flags.push('--lang_exclude=rust')
+  if (pahole.options.has('kabi_prefix')) flags.push(`--kabi_prefix=${KABI_PREFIX}`)
   flags.push(`-j${isReproducible ? Math.max(1, jobs) : 1}`)
   return flags
 }

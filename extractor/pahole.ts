@@ -1,9 +1,11 @@
+import { describeError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { withTempFile } from '../core/temp-file.ts'
 import { readFile, stat } from 'node:fs/promises'
 import { checkKernelBtf } from './check-kernel-btf.ts'
 import { type Exit, type Program, start } from './child.ts'
 import { type PaholeAbilities, paholeFlags } from './pahole-flags.ts'
+import { readDwz } from './dwz.ts'
 import { ExtractError } from './types.ts'
 
 const PAHOLE: Program = { name: 'pahole', packages: 'pahole (on older systems: dwarves)' }
@@ -24,51 +26,109 @@ export interface Encoding {
   /** Cores to use, where that leaves the output the same. */
   readonly jobs: number
   readonly signal: AbortSignal
+  /** Instead of `limits.process.paholeTimeoutMs`. */
+  readonly timeoutMs?: number
+  /** Instead of `limits.process.paholeMaxBytes`. */
+  readonly memoryBytes?: number
 }
 
 /**
- * Encodes the DWARF of the ELF file at `vmlinux` as BTF with the pahole of this machine. Exit code 0 is not believed:
- * pahole leaves an empty or partial file behind on DWARF that it cannot read. Throws ExtractError `TOOL` where pahole
- * is missing, too old, fails or takes longer than `limits.process.paholeTimeoutMs`; `INVALID` where its output is not
- * a kernel's BTF.
+ * Encodes the DWARF of the ELF file at `vmlinux`, which is ours to change, as BTF with the pahole of this machine. Exit
+ * code 0 is not believed: pahole leaves an empty or partial file behind on DWARF that it cannot read. Where an attempt
+ * fails and another way is left (one thread, the file without what dwz put in), that is tried, and the warnings tell.
+ * Throws ExtractError `TOOL` where pahole is missing, too old, fails or takes more time or memory than the limits;
+ * `INVALID` where its output is not a kernel's BTF; `UNSUPPORTED` where types are in a file that is not here.
  */
 export async function encodeDwarf(vmlinux: string, how: Encoding): Promise<Encoded> {
   const pahole = await paholeAbilities(how.signal)
-  const flags = paholeFlags(pahole, how.jobs)
-  if (flags === null) {
+  const whole = paholeFlags(pahole, how.jobs)
+  if (whole === null) {
     throw new ExtractError(
       'TOOL',
       `pahole ${pahole.version} is too old: 1.22 is the first that can write BTF alone`,
     )
   }
+  // The limit is for the job, however often it has to begin again.
+  const timeoutMs = how.timeoutMs ?? limits.process.paholeTimeoutMs
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const single = paholeFlags(pahole, 1) as string[]
+  const notes: string[] = []
+  let flags = whole
+  for (;;) {
+    try {
+      const made = await attempt(vmlinux, flags, pahole.version, how, timeout)
+      return { ...made, version: pahole.version, flags, warnings: [...notes, ...made.warnings] }
+    } catch (err) {
+      if (!(err instanceof ExtractError)) throw err
+      if (timeout.aborted) {
+        throw new ExtractError('TOOL', `${how.name}: pahole took longer than ${timeoutMs} ms`, { cause: err })
+      }
+      const next = await otherWay(vmlinux, how.name, flags, single)
+      if (next === null) throw notes.length === 0 ? err : giveUp(err, notes)
+      notes.push(`tried again ${next.how}: ${describeError(err)}`)
+      flags = next.flags
+    }
+  }
+}
+
+/** A way that is left after an attempt failed; null where there is none. Throws ExtractError `UNSUPPORTED`. */
+async function otherWay(
+  vmlinux: string,
+  name: string,
+  flags: readonly string[],
+  single: string[],
+): Promise<{ readonly how: string; readonly flags: string[] } | null> {
+  const dwz = await readDwz(vmlinux, true)
+  if (dwz.refersElsewhere) {
+    throw new ExtractError(
+      'UNSUPPORTED',
+      `${name}: the DWARF refers to another file, which is not here (.gnu_debugaltlink, made by dwz -m)`,
+    )
+  }
+  if (dwz.hasPartialUnits) return { how: 'without the imported units that dwz made', flags: single }
+  return flags.join() === single.join() ? null : { how: 'in one thread', flags: single }
+}
+
+function giveUp(err: ExtractError, notes: readonly string[]): ExtractError {
+  return new ExtractError(err.code, `${err.message}; ${notes.join('; ')}`, { cause: err.cause })
+}
+
+async function attempt(
+  vmlinux: string,
+  flags: readonly string[],
+  version: string,
+  how: Encoding,
+  timeout: AbortSignal,
+): Promise<Pick<Encoded, 'btf' | 'warnings'>> {
   return await withTempFile(how.tempDir, async (output) => {
-    const timeout = AbortSignal.timeout(limits.process.paholeTimeoutMs)
     const args = [...flags, `--btf_encode_detached=${output}`, vmlinux]
-    const exit = await run(args, AbortSignal.any([how.signal, timeout]))
+    const signal = AbortSignal.any([how.signal, timeout])
+    const exit = await run(args, signal, how.memoryBytes ?? limits.process.paholeMaxBytes)
     how.signal.throwIfAborted()
     const said = lines(exit.stderr, vmlinux)
     const words = said.length === 0 ? 'it said nothing' : said.slice(-5).join('; ')
-    if (timeout.aborted) {
-      throw new ExtractError(
-        'TOOL',
-        `${how.name}: pahole took longer than ${limits.process.paholeTimeoutMs} ms; ${words}`,
-      )
-    }
     if (exit.code !== 0) {
       const ending = exit.signal === null ? `exit code ${exit.code}` : `killed by ${exit.signal}`
-      throw new ExtractError('TOOL', `${how.name}: pahole ${pahole.version} failed (${ending}): ${words}`)
+      throw new ExtractError('TOOL', `${how.name}: pahole ${version} failed (${ending}): ${words}`)
     }
     try {
+      const partial = said.find((line) => PARTIAL.test(line))
+      if (partial !== undefined) throw new ExtractError('INVALID', `a part is missing: ${partial}`)
       const btf = await readBtf(output)
       const odd = checkKernelBtf(btf)
-      return { btf, version: pahole.version, flags, warnings: [...said, ...odd] }
+      return { btf, warnings: [...said.filter((line) => !PASSED_OVER.test(line)), ...odd] }
     } catch (err) {
       if (!(err instanceof ExtractError)) throw err
-      const text = `${how.name}: what pahole ${pahole.version} made of the DWARF does not hold; ${words}`
+      const text = `${how.name}: what pahole ${version} made of the DWARF does not hold; ${words}`
       throw new ExtractError('INVALID', text, { cause: err })
     }
   })
 }
+
+/** Said of types that are left out. */
+const PARTIAL = /DW_TAG_partial_unit/
+/** Said of what `readDwz` put there. */
+const PASSED_OVER = /DW_TAG_label|0xa \(label\)/
 
 /** Asks the installed pahole what it can. Throws ExtractError `TOOL` where there is none. */
 async function paholeAbilities(signal: AbortSignal): Promise<PaholeAbilities> {
@@ -93,8 +153,12 @@ const MAX_STDOUT_BYTES = 1 << 20
 async function run(
   args: readonly string[],
   signal: AbortSignal,
+  memoryBytes: number | null = null,
 ): Promise<Exit & { readonly stdout: string }> {
-  const child = start(PAHOLE, args, 'ignore', signal)
+  const child =
+    memoryBytes === null
+      ? start(PAHOLE, args, 'ignore', signal)
+      : start(SHELL, ['-c', bounded(memoryBytes), PAHOLE.name, ...args], 'ignore', signal)
   try {
     let stdout = ''
     child.process.stdout?.on('data', (chunk: Buffer) => {
@@ -104,6 +168,13 @@ async function run(
   } finally {
     await child.end()
   }
+}
+
+const SHELL: Program = { name: 'sh', packages: 'dash' }
+
+/** Becomes the program that it is called as, with a limit on its address space: the kernel alone can hold it to one. */
+function bounded(memoryBytes: number): string {
+  return `ulimit -v ${Math.floor(memoryBytes / 1024)} && exec "$0" "$@"`
 }
 
 async function readBtf(path: string): Promise<Uint8Array> {

@@ -1,0 +1,210 @@
+import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { delimiter, join } from 'node:path'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { layoutDigest, parseBtf } from '../btf/index.ts'
+import { importedUnitTags } from './dwz.ts'
+import { extractBytes } from './extract.fixture.ts'
+import { makeKernel, type SampleKernel } from './kernel.fixture.ts'
+import { encodeDwarf, type Encoding } from './pahole.ts'
+import { run } from './run.fixture.ts'
+import { fileScratch } from './scratch.fixture.ts'
+
+const dir = await fileScratch()
+let kernel: SampleKernel
+const at = (name: string): string => join(dir, 'kernel', name)
+const temp = (): string => join(dir, 'temp')
+
+/**
+ * The sample in two units, as kernels have thousands: dwz has nothing to share in one, nor macros to differ. `kabi`
+ * puts a member into `cred` as RHEL's macros do, under a name that has the preprocessor's counter at its end.
+ */
+async function makeUnits(name: string, flags: readonly string[], kabi = false): Promise<string> {
+  const macros = `
+    #define PASTE_(a, b) a##b
+    #define PASTE(a, b) PASTE_(a, b)
+    #define __UNIQUE_ID(prefix) PASTE(PASTE(__UNIQUE_ID_, prefix), __COUNTER__)
+    #define RH_KABI_REPLACE(_orig, _new) union { _new; struct { _orig; } __UNIQUE_ID(rh_kabi_hide); union {}; };
+  `
+  const text = (await readFile(at('kernel.c'), 'utf8')).replace(
+    'unsigned uid, gid;',
+    kabi ? 'unsigned uid, gid; RH_KABI_REPLACE(int old_jit, long jit)' : '$&',
+  )
+  const second = text
+    .replace(/const char (\w+)\[\]/g, 'static const char $1[]')
+    .replace('struct everything everything;', 'extern struct everything everything;')
+    .replace('start_kernel', 'other_kernel')
+    .replace(/void _start.*/, '')
+  await writeFile(at(`${name}-1.c`), `${macros}${text}`)
+  await writeFile(at(`${name}-2.c`), `int counted = __COUNTER__;${macros}${second}`)
+  const units = [`${name}-1`, `${name}-2`]
+  for (const unit of units) {
+    const how = ['-g', '-O1', '-fno-pie', '-ffreestanding', ...flags]
+    run('gcc', [...how, '-c', `${unit}.c`, '-o', `${unit}.o`], undefined, join(dir, 'kernel'))
+  }
+  const objects = units.map((unit) => at(`${unit}.o`))
+  run('ld', ['-static', '--build-id=sha1', '-e', '_start', '-o', at(name), ...objects])
+  return at(name)
+}
+
+async function encodes(path: string): Promise<Awaited<ReturnType<typeof extractBytes>>> {
+  return await extractBytes(await readFile(path), temp(), { forceDwarf: true })
+}
+
+const path = process.env['PATH'] ?? ''
+afterEach(() => {
+  process.env['PATH'] = path
+})
+
+beforeAll(async () => {
+  kernel = await makeKernel(join(dir, 'kernel'))
+})
+
+describe('DWARF', () => {
+  it.each(['-gdwarf-4', '-gdwarf-5'])('of %s gives the same types', async (flag) => {
+    const found = await encodes(await makeUnits(`version${flag}`, [flag]))
+    expect(found.warnings).toEqual([])
+    expect(layoutDigest(parseBtf(found.btf))).toBe(layoutDigest(parseBtf(kernel.btf)))
+  })
+
+  it('of clang gives the types that are used', async () => {
+    const flags = ['-g', '-gdwarf-5', '-O1', '-fno-pie', '-ffreestanding']
+    run('clang', [...flags, '-c', at('kernel.c'), '-o', at('clang.o')])
+    run('ld', ['-static', '--build-id=sha1', '-e', '_start', '-o', at('clang'), at('clang.o')])
+    expect((await encodes(at('clang'))).origin).toBe('dwarf')
+  })
+
+  it.each(['zlib', 'zlib-gnu'])('in sections compressed with %s is read as any other', async (how) => {
+    run('objcopy', [`--compress-debug-sections=${how}`, kernel.withoutBtf, at(how)])
+    const found = await encodes(at(how))
+    expect(Buffer.from(found.btf).equals(kernel.btf)).toBe(true)
+  })
+
+  it('with relocations left in (--emit-relocs, CONFIG_RELOCATABLE) is read as any other', async () => {
+    run('ld', ['-q', '-static', '--build-id=sha1', '-e', '_start', '-o', at('relocs'), at('kernel.o')])
+    expect(run('readelf', ['-SW', at('relocs')]).toString()).toContain('.rela.debug_info')
+    const found = await encodes(at('relocs'))
+    expect(layoutDigest(parseBtf(found.btf))).toBe(layoutDigest(parseBtf(kernel.btf)))
+  })
+
+  it.each(['-gdwarf-4', '-gdwarf-5'])(
+    'of %s that dwz went over gives the same types, and tells of the second attempt',
+    async (flag) => {
+      const plain = await makeUnits(`plain${flag}`, [flag])
+      const packed = at(`dwz${flag}`)
+      await copyFile(plain, packed)
+      run('dwz', [packed])
+      const [before, after] = [await encodes(plain), await encodes(packed)]
+      expect(layoutDigest(parseBtf(after.btf))).toBe(layoutDigest(parseBtf(before.btf)))
+      expect(parseBtf(after.btf).idCount).toBe(parseBtf(before.btf).idCount)
+      expect(after.warnings).toEqual([
+        expect.stringMatching(/^tried again without the imported units that dwz made: .*does not hold/),
+      ])
+    },
+  )
+
+  it('that dwz moved to another file is refused with that reason', async () => {
+    const plain = await makeUnits('shared', ['-gdwarf-4'])
+    for (const name of ['m1', 'm2']) await copyFile(plain, at(name))
+    run('dwz', ['-m', at('common'), at('m1'), at('m2')])
+    await expect(encodes(at('m1'))).rejects.toMatchObject({
+      code: 'UNSUPPORTED',
+      message: expect.stringContaining('.gnu_debugaltlink') as string,
+    })
+  })
+
+  it('of a kernel with kABI macros has each struct once, where pahole alone makes one for each unit', async () => {
+    const vmlinux = await makeUnits('kabi', ['-gdwarf-4'], true)
+    run('pahole', ['-j1', '--btf_gen_floats', `--btf_encode_detached=${at('kabi.btf')}`, vmlinux])
+    const copies = (bytes: Uint8Array): number => {
+      const btf = parseBtf(bytes)
+      return btf.idsByName('task_struct').length
+    }
+    expect(copies(await readFile(at('kabi.btf')))).toBe(2)
+    expect(copies((await encodes(vmlinux)).btf)).toBe(1)
+  })
+})
+
+describe('importedUnitTags', () => {
+  it('is empty for what are no abbreviations, whatever the bytes', () => {
+    for (const bytes of [[], [0], [1], [1, 0x3c], [0xff, 0xff, 0xff], [1, 0x11, 1, 3, 0x21]]) {
+      expect(importedUnitTags(Uint8Array.from(bytes))).toEqual([])
+    }
+  })
+
+  it('finds tags behind constants that are written into the abbreviation', () => {
+    const section = [1, 0x11, 1, 3, 0x21, 0x7f, 3, 8, 0, 0, 0x80, 1, 0x3d, 0, 0x18, 0x10, 0, 0, 0]
+    expect(importedUnitTags(Uint8Array.from(section))).toEqual([12])
+  })
+})
+
+describe('pahole', () => {
+  const encode = async (bounds: Partial<Encoding> = {}): ReturnType<typeof encodeDwarf> => {
+    await mkdir(temp(), { recursive: true })
+    const copy = join(temp(), `vmlinux-${Math.random()}`)
+    await copyFile(kernel.withoutBtf, copy)
+    const signal = new AbortController().signal
+    return await encodeDwarf(copy, { name: 'sample', tempDir: temp(), jobs: 2, signal, ...bounds })
+  }
+
+  /** A pahole that says it can use all cores, and does what `script` says when it is to encode. */
+  async function fakePahole(script: string): Promise<void> {
+    const bin = join(dir, 'fake')
+    await mkdir(bin, { recursive: true })
+    const real = `exec env PATH=${path} pahole`
+    const text = `#!/bin/sh
+case "$*" in
+  *supported_btf_features*) echo reproducible_build,float; exit 0;;
+  *detached=*) out=$(echo "$*" | sed 's/.*detached=\\([^ ]*\\).*/\\1/'); for last; do :; done
+    plain() { ${real} -j1 --btf_gen_floats "--btf_encode_detached=$out" "$last"; }
+    ${script};;
+esac
+${real} "$@"
+`
+    await writeFile(join(bin, 'pahole'), text)
+    await chmod(join(bin, 'pahole'), 0o755)
+    process.env['PATH'] = `${bin}${delimiter}${path}`
+  }
+
+  it('that fails with all cores is tried with one, which the warnings tell', async () => {
+    await fakePahole('case "$*" in *-j2*) echo out of memory >&2; kill -9 $$;; *) plain;; esac')
+    const made = await encode()
+    expect(Buffer.from(made.btf).equals(kernel.btf)).toBe(true)
+    expect(made.flags).toContain('-j1')
+    expect(made.warnings).toEqual([
+      expect.stringMatching(/^tried again in one thread: .*killed by SIGKILL.*out of memory/),
+    ])
+  })
+
+  it('that fails every way is told with all its reasons', async () => {
+    await fakePahole('case "$*" in *-j2*) echo first >&2; exit 3;; *) echo second >&2; exit 4;; esac')
+    await expect(encode()).rejects.toMatchObject({
+      code: 'TOOL',
+      message: expect.stringMatching(
+        /exit code 4\): second; tried again in one thread: .*exit code 3\): first/,
+      ) as string,
+    })
+  })
+
+  it('gets no more memory than its limit', async () => {
+    await expect(encode({ memoryBytes: 2 << 20 })).rejects.toMatchObject({ code: 'TOOL' })
+    await fakePahole('ulimit -v >&2; exit 1')
+    await expect(encode({ memoryBytes: 1 << 30 })).rejects.toThrow(/: 1048576/)
+  })
+
+  it('gets no more time than its limit, all attempts together', async () => {
+    await fakePahole('case "$*" in *-j2*) exit 1;; *) exec sleep 100;; esac')
+    const started = performance.now()
+    await expect(encode({ timeoutMs: 300 })).rejects.toMatchObject({
+      code: 'TOOL',
+      message: 'sample: pahole took longer than 300 ms',
+    })
+    expect(performance.now() - started).toBeLessThan(5000)
+  })
+
+  it('that leaves something out and says so has failed, whatever its exit code', async () => {
+    await fakePahole(
+      'echo "WARNING: DW_TAG_partial_unit used, some types will not be considered!" >&2; plain',
+    )
+    await expect(encode()).rejects.toMatchObject({ code: 'INVALID' })
+  })
+})
