@@ -282,6 +282,19 @@ function addFileCommands(program: Command, invocation: () => Invocation): void {
       await minimizeFiles(options, invocation())
     })
   program
+    .command('check')
+    .description('on which kernels each relocation of BPF objects resolves, is guarded by a check, or fails')
+    .requiredOption('--object <file...>', 'BPF objects')
+    .option('--btf <path...>', 'kernel BTF: files, or folders in the layout of btfhub')
+    .option('--all', 'all kernels of the hub; the default without --btf', false)
+    .option('--arch <arch>', 'only kernels of this architecture, where the objects are for one')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { check } = await import('./commands/check.ts')
+      await check(options, invocation())
+    })
+  program
     .command('dump <file>')
     .description('BTF as text: a vmlinux.h, or one type')
     .addOption(new Option('--format <format>', 'form of the text').choices(['c', 'raw', 'json']).default('c'))

@@ -38,23 +38,35 @@ describe('kernels in few words', () => {
     ['before 5.10', [...CENTOS7, ...ALINUX]],
     ['since 6.12', DEBIAN.slice(1)],
     ['before 4.19', CENTOS7],
-    ['alinux 2 before 4.19.91-18.al7, centos 7', [...CENTOS7, ...ALINUX.slice(0, 2)]],
-    ['alinux 2 since 4.19.81-17.1.al7', ALINUX.slice(1)],
-    ['alinux 2 4.19.81-17.1.al7', ALINUX.slice(1, 2)],
-    ['alinux 2 (2 of 3), debian 13', [ALINUX[0], ALINUX[2], DEBIAN[1]]],
-    ['centos 7 3.10.0-1160.11.1.el7.x86_64', [CENTOS7[1]]],
+    ['on alinux 2 before 4.19.91-18.al7, centos 7', [...CENTOS7, ...ALINUX.slice(0, 2)]],
+    ['on alinux 2 since 4.19.81-17.1.al7', ALINUX.slice(1)],
+    ['on alinux 2 4.19.81-17.1.al7', ALINUX.slice(1, 2)],
+    ['on alinux 2 (2 of 3), debian 13', [ALINUX[0], ALINUX[2], DEBIAN[1]]],
+    ['on centos 7 3.10.0-1160.11.1.el7.x86_64', [CENTOS7[1]]],
   ] as const)('%s', (text, some) => {
     expect(describeKernels(new Set(some as readonly CheckedKernel[]), ALL)).toBe(text)
   })
 
   it('names architectures where there are several', () => {
     const arm = { ...kernel('centos', '7', '3.10.0-1160.2.2.el7.aarch64'), arch: 'aarch64' }
-    expect(describeKernels(new Set([arm]), [...CENTOS7, arm])).toBe('centos 7 aarch64')
+    expect(describeKernels(new Set([arm]), [...CENTOS7, arm])).toBe('on centos 7 aarch64')
+  })
+
+  it('names an architecture that has all of them', () => {
+    const arms = ['5.10.1', '6.1.1'].map((r) => ({ ...kernel('ubuntu', '20.04', r), arch: 'aarch64' }))
+    expect(describeKernels(new Set(arms), [...ALL, ...arms])).toBe('on aarch64')
+  })
+
+  it('puts kernels whose version nobody knows beside a range', () => {
+    const odd = [kernel('mainline', '2019', 'vmlinux'), kernel('mainline', '2026', 'vmlinux')]
+    expect(describeKernels(new Set([...CENTOS7, ...odd.slice(0, 1)]), [...ALL, ...odd])).toBe(
+      'before 4.19, on mainline 2019',
+    )
   })
 
   it('names a kernel that only a file is known of', () => {
     const some = kernel('', '', 'vmlinux')
-    expect(describeKernels(new Set([some]), [some, ...CENTOS7])).toBe('vmlinux')
+    expect(describeKernels(new Set([some]), [some, ...CENTOS7])).toBe('on vmlinux')
   })
 })
 

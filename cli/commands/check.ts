@@ -1,0 +1,136 @@
+import { readFile } from 'node:fs/promises'
+import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
+import {
+  type CheckedKernel,
+  type CheckedObject,
+  checkObject,
+  type CheckResult,
+  type Finding,
+  formatFinding,
+  type KernelOnly,
+  KernelView,
+  prepareCheck,
+  summarize,
+} from '../../minimize/index.ts'
+import { Exit, ExitCode, UsageError } from '../exit.ts'
+import { groupsOfFiles, groupsOfHub, type KernelGroup } from '../hub/check-kernels.ts'
+import { withStore } from '../hub/open.ts'
+import type { Invocation } from '../main.ts'
+import { formatTable } from '../terminal.ts'
+
+export interface CheckOptions {
+  readonly object: readonly string[]
+  readonly btf?: readonly string[]
+  readonly all: boolean
+  readonly arch?: string
+  readonly data: string
+  readonly json: boolean
+}
+
+/**
+ * `btfhub check --object FILE… [--btf FILE…|--all]`: on which kernels each relocation resolves, is guarded or fails.
+ * Exit code 1 where anything fails that no check guards.
+ */
+export async function check(options: CheckOptions, invocation: Invocation): Promise<void> {
+  if (options.btf !== undefined && options.all) throw new UsageError('--btf and --all: expected one of them')
+  const arch = options.arch === undefined ? null : parseArch(options.arch)
+  if (arch === null && options.arch !== undefined)
+    throw new UsageError(`--arch ${options.arch}: expected one of ${ARCHES.join(', ')}`)
+  const objects: CheckedObject[] = []
+  for (const file of options.object) objects.push(prepareCheck(file, await readFile(file)))
+  const results =
+    options.btf === undefined
+      ? await withStore({ data: options.data, readOnly: true }, invocation, async (store) =>
+          checkAll(objects, await groupsOfHub(store), arch, invocation),
+        )
+      : await checkAll(objects, await groupsOfFiles(options.btf, invocation), arch, invocation)
+  if (results.length === 0) throw new UsageError('no kernels to check on: give --btf FILE, or fill the hub')
+  const kernelOnly = new Map(objects.map((each) => [each.prepared.object.name, each.kernelOnly]))
+  const findings = summarize(results, kernelOnly)
+  if (options.json) invocation.terminal.out(asJson(results, findings, kernelOnly))
+  else await print(results, findings, kernelOnly, invocation)
+  if (findings.some(({ effect }) => effect !== 'guarded')) throw new Exit(ExitCode.failed)
+}
+
+async function checkAll(
+  objects: readonly CheckedObject[],
+  groups: readonly KernelGroup[],
+  arch: Arch | null,
+  { signal }: Invocation,
+): Promise<CheckResult[]> {
+  const results: CheckResult[] = []
+  for (const { kernels: found, load } of groups) {
+    signal.throwIfAborted()
+    const kernels = found.filter((kernel) => arch === null || kernel.arch === arch)
+    if (kernels.length === 0) continue
+    const view = new KernelView(await load())
+    results.push({ kernels, objects: objects.map((object) => checkObject(object, view)) })
+  }
+  return results
+}
+
+/** For each program, on how many kernels it loads; then what fails and what is guarded. */
+async function print(
+  results: readonly CheckResult[],
+  findings: readonly Finding[],
+  kernelOnly: ReadonlyMap<string, readonly KernelOnly[]>,
+  { terminal }: Invocation,
+): Promise<void> {
+  const lines: string[] = []
+  const total = results.reduce((sum, { kernels }) => sum + kernels.length, 0)
+  const rows = programRows(results, findings)
+  lines.push(formatTable(['OBJECT', 'PROGRAM', 'SECTION', 'LOADS', 'GUARDED', 'FAILS'], rows))
+  let object: string | null = null
+  for (const finding of findings) {
+    if (finding.object !== object) lines.push('', `${finding.object}:`)
+    object = finding.object
+    lines.push(`  ${formatFinding(finding)}`)
+  }
+  for (const [name, parts] of kernelOnly) {
+    if (parts.length === 0) continue
+    lines.push('', `${name}: no file helps these on kernels without BTF of their own:`)
+    for (const part of parts) lines.push(`  ${part.name} (${part.what})`)
+  }
+  const failing = findings.filter(({ effect }) => effect !== 'guarded').length
+  await terminal.outLines(lines.flatMap((line) => line.split('\n')))
+  terminal.err(`${total} kernels; ${failing === 0 ? 'nothing fails' : `${failing} findings fail`}`)
+}
+
+function programRows(results: readonly CheckResult[], findings: readonly Finding[]): (string | number)[][] {
+  const first = results[0]?.objects ?? []
+  const total = results.reduce((sum, { kernels }) => sum + kernels.length, 0)
+  const affected = (object: string, program: string, effects: readonly Finding['effect'][]): number => {
+    const found = new Set<CheckedKernel>()
+    for (const finding of findings) {
+      if (finding.object !== object || !effects.includes(finding.effect)) continue
+      if (finding.effect !== 'refused' && !finding.programs.includes(program)) continue
+      for (const kernel of finding.kernels) found.add(kernel)
+    }
+    return found.size
+  }
+  return first.flatMap(({ name: object, programs }) =>
+    programs.map(({ name, section }) => {
+      const fails = affected(object, name, ['fails', 'refused'])
+      return [object, name, section, total - fails, affected(object, name, ['guarded']), fails]
+    }),
+  )
+}
+
+function asJson(
+  results: readonly CheckResult[],
+  findings: readonly Finding[],
+  kernelOnly: ReadonlyMap<string, readonly KernelOnly[]>,
+): string {
+  const told = findings.map((finding) => ({ ...finding, text: formatFinding(finding) }))
+  const facts = { findings: told, kernelOnly: Object.fromEntries(kernelOnly), results }
+  return JSON.stringify(
+    facts,
+    (_, value: unknown) => (typeof value === 'bigint' ? asNumber(value) : value),
+    2,
+  )
+}
+
+/** JSON numbers are exact up to 53 bits; enumerators may be longer. */
+function asNumber(value: bigint): number | string {
+  return value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : String(value)
+}
