@@ -1,6 +1,6 @@
 import type { Sha256 } from '../core/digest.ts'
 import type { Content } from './content.ts'
-import { Lru } from './http/lru.ts'
+import { RecentCache } from './recent-cache.ts'
 
 export interface BodiesOptions {
   /** What is kept in memory. */
@@ -27,14 +27,14 @@ const MAX_SEEN = 4096
  */
 export class Bodies {
   readonly #options: BodiesOptions
-  readonly #ready: Lru<Buffer>
-  readonly #seen = new Lru<true>(MAX_SEEN)
+  readonly #ready: RecentCache<Buffer>
+  readonly #seen = new RecentCache<true>(MAX_SEEN)
   readonly #underWay = new Map<Sha256, Promise<Buffer>>()
   #largeReads = 0
 
   constructor(options: BodiesOptions = defaultBodiesOptions) {
     this.#options = options
-    this.#ready = new Lru(options.maxBytes)
+    this.#ready = new RecentCache(options.maxBytes)
   }
 
   get bytesHeld(): number {
@@ -46,7 +46,7 @@ export class Bodies {
     const ready = this.#ready.get(content.digest) ?? this.#underWay.get(content.digest)
     if (ready !== undefined) return ready
     if (content.sizeBytes <= this.#options.smallBytes) return this.#read(content)
-    const wanted = this.#seen.get(content.digest) === true && content.sizeBytes <= this.#options.maxBytes
+    const wanted = this.#seen.get(content.digest) === true && content.sizeBytes <= this.#ready.maxEntryWeight
     this.#seen.set(content.digest, true, 1)
     if (!wanted || this.#largeReads >= this.#options.maxLargeReads) return null
     this.#largeReads++

@@ -15,7 +15,7 @@ import {
 import { type BlobStore, type Catalog, StoreError, type Tool } from '../store/index.ts'
 import { blobContent, type Content, memoryContent } from './content.ts'
 import { RegistryError } from './errors.ts'
-import { Lru } from './http/lru.ts'
+import { RecentCache } from './recent-cache.ts'
 import { formatTool } from './tool-index.ts'
 
 /** Makings that may wait at a time; at some 30 ms each, who comes later would wait for a minute. */
@@ -40,10 +40,10 @@ export class MinBtfs {
   /** One at a time: the work is all computing, and hot answers go out in between. */
   readonly #queue = new PQueue({ concurrency: 1 })
   readonly #underWay = new Map<string, Promise<Content>>()
-  readonly #tools = new Lru<PreparedTool>(MAX_TOOLS)
-  readonly #kernels = new Lru<KernelView>(MAX_KERNELS)
-  readonly #unfit = new Lru<RegistryError>(MAX_UNFIT)
-  readonly #kept = new Lru<Content>(MAX_KEPT_BYTES)
+  readonly #tools = new RecentCache<PreparedTool>(MAX_TOOLS)
+  readonly #kernels = new RecentCache<KernelView>(MAX_KERNELS)
+  readonly #unfit = new RecentCache<RegistryError>(MAX_UNFIT)
+  readonly #kept = new RecentCache<Content>(MAX_KEPT_BYTES)
   #made = 0
   #isClosed = false
 

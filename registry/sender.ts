@@ -140,7 +140,7 @@ export class Sender {
     const url = c.env?.incoming?.url
     if (url !== undefined && answer.snapshotId !== null) {
       this.#hot.remember(url, c.req.header('accept-encoding'), answer.snapshotId, {
-        headers: Object.entries(headers).flat(),
+        headers,
         body,
       })
     }

@@ -115,7 +115,7 @@ function sendHot(hub: Hub, incoming: IncomingMessage, outgoing: ServerResponse):
   const answer = snapshot === null ? undefined : hub.hot.find(url, incoming.headers, snapshot.id)
   if (answer === undefined) return false
   outgoing.writeHead(200, answer.headers as string[])
-  outgoing.end(method === 'GET' ? answer.body : undefined)
+  outgoing.end(method === 'GET' ? answer.body : undefined, 'latin1')
   return true
 }
 
