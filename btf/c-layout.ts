@@ -7,7 +7,7 @@ import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { builtinTypeText } from './c-scalars.ts'
 import { malformedType } from './errors.ts'
-import { memberSpot, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
+import { memberSpot, type MemberSpot, sizeOf, skipModifiersAndTypedefs } from './layout.ts'
 import { Kind, kindName } from './wire.ts'
 
 /** How to write a struct or union. */
@@ -36,6 +36,7 @@ export type Padding =
 /** Gaps of more bits than this become an array, which is a member that the original does not have. */
 const MAX_BITFIELD_PADDING_BITS = 64 * 8
 
+/** Finds out, for the types of one BTF, how C has to be told of their layout. */
 export class CLayout {
   readonly #btf: Btf
   /** Of the machine that the BTF is about. */
@@ -94,9 +95,7 @@ export class CLayout {
       throw malformedType(id, btf.byteOffset(id), `nested deeper than ${limits.btf.maxDepth}`)
     }
     let natural = 1
-    for (let i = 0; i < btf.vlen(id); i++) {
-      natural = Math.max(natural, this.alignOf(memberSpot(btf, id, i).typeId, depth))
-    }
+    for (const { typeId } of membersOf(btf, id)) natural = Math.max(natural, this.alignOf(typeId, depth))
     const place = btf.kind(id) === Kind.UNION ? this.#placeUnion : this.#placeStruct
     const placed = place.call(this, id, natural, false) ?? place.call(this, id, 1, true)
     if (placed === null) throw malformedType(id, btf.byteOffset(id), 'members overlap')
@@ -112,8 +111,7 @@ export class CLayout {
       if (offset > at) gaps.push({ beforeMember, fromBits: at, toBits: offset })
       at = offset
     }
-    for (let i = 0; i < btf.vlen(id); i++) {
-      const { typeId, offsetBits, bitfieldBits } = memberSpot(this.#btf, id, i)
+    for (const [i, { typeId, offsetBits, bitfieldBits }] of membersOf(btf, id).entries()) {
       const unitBits = this.sizeOf(typeId) * 8
       const alignBits = packed ? 8 : this.alignOf(typeId) * 8
       const spot = (from: number): number => {
@@ -136,8 +134,7 @@ export class CLayout {
     const btf = this.#btf
     const sizeBytes = btf.sizeOrType(id)
     let largest = 0
-    for (let i = 0; i < btf.vlen(id); i++) {
-      const { typeId, offsetBits, bitfieldBits } = memberSpot(this.#btf, id, i)
+    for (const { typeId, offsetBits, bitfieldBits } of membersOf(btf, id)) {
       if (offsetBits !== 0) return null
       largest = Math.max(largest, bitfieldBits === 0 ? this.sizeOf(typeId) : Math.ceil(bitfieldBits / 8))
     }
@@ -154,13 +151,22 @@ export class CLayout {
   }
 }
 
+/**
+ * Members as C has to list them: by offset. C compilers write them so; bpftool's first min BTFs have them as they were
+ * found, and Rust lays structs out as it likes.
+ */
+export function membersOf(btf: Btf, id: number): MemberSpot[] {
+  const members: MemberSpot[] = []
+  for (let i = 0; i < btf.vlen(id); i++) members.push(memberSpot(btf, id, i))
+  return members.sort((a, b) => a.offsetBits - b.offsetBits)
+}
+
 /** What members leave free, whether C would or not; the last may be behind all of them. Unions have no holes. */
 export function holesOf(btf: Btf, id: number, sizeOfType: (id: number) => number): Gap[] {
   const holes: Gap[] = []
   if (btf.kind(id) === Kind.UNION) return holes
   let at = 0
-  for (let i = 0; i < btf.vlen(id); i++) {
-    const { typeId, offsetBits, bitfieldBits } = memberSpot(btf, id, i)
+  for (const [i, { typeId, offsetBits, bitfieldBits }] of membersOf(btf, id).entries()) {
     if (offsetBits > at) holes.push({ beforeMember: i, fromBits: at, toBits: offsetBits })
     at = Math.max(at, offsetBits + (bitfieldBits === 0 ? sizeOfType(typeId) * 8 : bitfieldBits))
   }

@@ -1,10 +1,10 @@
 import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
-import { CLayout, type Gap, holesOf, paddingOf, type Placement } from './c-layout.ts'
+import { CLayout, type Gap, holesOf, membersOf, paddingOf, type Placement } from './c-layout.ts'
 import { cIdentifier, type CNames, isForward, isTagged, NameSpace, tagKeyword } from './c-names.ts'
 import { builtinTypeText, scalarText } from './c-scalars.ts'
 import { BtfError, malformedType } from './errors.ts'
-import { memberSpot, type MemberSpot } from './layout.ts'
+import type { MemberSpot } from './layout.ts'
 import { nameEquals } from './name-equals.ts'
 import { Kind, kindName } from './wire.ts'
 
@@ -196,17 +196,18 @@ export class CPrinter {
     const placement = this.layout.placement(id)
     const space = place.around ?? new NameSpace()
     const gaps = this.#comments ? holesOf(btf, id, (type) => this.layout.sizeOf(type)) : placement.gaps
-    const count = btf.vlen(id)
+    const members = membersOf(btf, id)
     const lines: string[] = []
     let nextGap = 0
-    for (let i = 0; i <= count; i++) {
+    for (let i = 0; i <= members.length; i++) {
       const gap = gaps[nextGap]
       if (gap?.beforeMember === i) {
         nextGap++
-        if (this.#comments) lines.push(gapComment(gap, i === count))
+        if (this.#comments) lines.push(gapComment(gap, i === members.length))
         else lines.push(...paddingLines(gap, placement, space))
       }
-      if (i < count) lines.push(this.#memberText(id, memberSpot(btf, id, i), place, space))
+      const member = members[i]
+      if (member !== undefined) lines.push(this.#memberText(id, member, place, space))
     }
     const body = lines.map((line) => `${place.indent}\t${line}\n`).join('')
     return `${head(tagKeyword(btf, id), tag)} {\n${body}${place.indent}}${attributes(placement)}`

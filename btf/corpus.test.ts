@@ -1,10 +1,11 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { corpusBtf, corpusFiles, fullBtfPaths } from '../test/helpers/btf-corpus.ts'
 import { corpusDir } from '../test/helpers/machine.ts'
 import type { Btf } from './btf.ts'
 import { encodeBtf } from './encode.ts'
+import { formatHeader } from './format-c.ts'
 import { findMember } from './layout.ts'
 import { loadBtf } from './load.ts'
 import type { BtfType } from './types.ts'
@@ -188,4 +189,20 @@ describe.skipIf(corpus === null)('real BTF (skipped where BTFHUB_CORPUS is not t
   it.each(bases)('%s, a distilled base, is valid', (path) => {
     validateBtf(loadBtf(corpusBtf(path)))
   })
+
+  it('that others minimized is valid and can be printed, each of 363 files', () => {
+    const files = ['min', 'min-btfhub'].flatMap((folder) => minimized(join(corpus ?? '', folder)))
+    for (const file of files) {
+      const btf = loadBtf(readFileSync(file))
+      validateBtf(btf)
+      expect([...formatHeader(btf)].length).toBeGreaterThan(20)
+    }
+    expect(files.length).toBe(363)
+  })
 })
+
+function minimized(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.btf'))
+    .map((entry) => join(entry.parentPath, entry.name))
+}

@@ -1,5 +1,5 @@
 import type { Btf } from './btf.ts'
-import { isForward, isTagged, plainNames, tagKeyword, uniqueNames } from './c-names.ts'
+import { cIdentifier, isForward, isTagged, plainNames, tagKeyword, uniqueNames } from './c-names.ts'
 import { DefinitionOrder, dependenciesOf } from './c-order.ts'
 import { BUILTIN_VA_LIST, CPrinter } from './c-printer.ts'
 import { kfuncs } from './kfuncs.ts'
@@ -50,7 +50,8 @@ function typeText(btf: Btf, id: number): string {
 /**
  * A header with all types of a BTF, as `bpftool btf dump … format c` makes a vmlinux.h: each defined before it is
  * used, once, with the attributes and padding that give it its layout under clang for BPF, and kfuncs declared. Of
- * split BTF, its own types and those of the base that they need. Lines without their newline; one definition at a time
+ * split BTF, its own types and those of the base that they need. A 32-bit kernel's pointers are larger for BPF: its
+ * header needs CO-RE. Lines without their newline; one definition at a time
  * is in memory. Throws BtfError `MALFORMED` for types that C cannot have, `LIMIT` for dumps that do not end.
  */
 export function* formatHeader(btf: Btf): Generator<string> {
@@ -94,7 +95,7 @@ export function* formatHeader(btf: Btf): Generator<string> {
   yield* KFUNC_PROLOGUE
   for (const { func, isFastcall } of kfuncs(btf)) {
     const name = btf.name(func)
-    if (names.isTaken(name)) continue
+    if (names.isTaken(name) || cIdentifier(name) !== name) continue
     const needs = dependenciesOf(btf, btf.sizeOrType(func))
     for (const id of needs.definitions) yield* define(id)
     yield* declare(needs.declarations)

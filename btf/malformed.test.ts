@@ -162,6 +162,9 @@ describe('hostile types end in an error or in a value, soon', () => {
       t.struct('s {};\n#error', 4, [m('m;\n#error', 1, 0)]),
       t.enum('e', [{ name: 'A,\n#error', value: 1n }]),
       t.typedef('t;\n#error', 1),
+      t.proto(0),
+      t.func('f;\n#error', 5),
+      t.declTag('bpf_kfunc', 6),
     ]
     const text = [...formatHeader(parseBtf(encodeBtf(types)))].join('\n')
     expect(text).not.toContain('#error')

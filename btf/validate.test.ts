@@ -194,6 +194,17 @@ describe('validation refuses', () => {
     expect(() => validateBtf(parseBtf(assembleBtf({ records, strings: ['', 'x'] })))).toThrow(message)
   })
 
+  it('a name that would break a line, while another string may', () => {
+    const strings = ['', 'int', '\treturn 0;', 'a\nb']
+    const record = (...names: number[]): number[][] => names.map((name) => [name, info(1), 4, 32])
+    validateBtf(parseBtf(assembleBtf({ records: record(1, 1), strings })))
+    expect(() => validateBtf(parseBtf(assembleBtf({ records: record(1, 16), strings })))).toThrow(
+      'type id 2 at byte 40: name "a\\nb" has control characters',
+    )
+    const member = t.struct('s', 4, [m('m\x7f', 1, 0)])
+    expect(() => check(int, member)).toThrow('type id 2 at byte 40: name "m\x7f" has control characters')
+  })
+
   it('a name longer than any, while another string may be', () => {
     const strings = ['', 'int', 'n'.repeat(5000)]
     const withName = (name: number): Uint8Array => assembleBtf({ records: [[name, info(1), 4, 32]], strings })

@@ -1,8 +1,8 @@
-import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { checkCycles } from './cycles.ts'
 import { type BtfError, malformedType } from './errors.ts'
 import { memberSpot, sizeOf } from './layout.ts'
+import type { BtfType } from './types.ts'
 import { infoKind, infoKindFlag, infoVlen, Kind, kindName } from './wire.ts'
 
 /** What a record's checker sees: the words, where it starts, and how to complain. */
@@ -20,12 +20,14 @@ interface RecordView {
 /**
  * Checks a whole BTF: every name, reference, size, member offset and value range, and that no chain of modifiers
  * and no struct contains itself. The rules are those of the kernel's verifier (kernel/bpf/btf.c, btf_check_all_metas
- * and the resolve functions), less what real kernels break: names need not be C identifiers. Returns when all is
- * well; throws BtfError `MALFORMED` with type id and byte offset at the first thing that is not.
+ * and the resolve functions), less what real kernels break: names need not be C identifiers, only free of control
+ * characters. Returns when all is well; throws BtfError `MALFORMED` with type id and byte offset at the first thing
+ * that is not. It is for kernels: objects that compilers write may have what loaders mend (empty sections, void
+ * symbols).
  */
 export function validateBtf(btf: Btf): void {
   const { words, starts } = btf
-  if (btf.strings.longestBytes() > limits.btf.maxNameBytes) checkNameLengths(btf)
+  if (!btf.strings.hasOnlyNames()) checkNames(btf)
   for (let index = 0; index < starts.length - 1; index++) {
     const start = starts[index] as number
     const info = words[start + 1] as number
@@ -214,9 +216,31 @@ function checkRef(v: RecordView, id: number, role: string, allowed: Allowed = AN
   if (!allowed(kind)) throw fail(v, `${role} type ${id}, which is a ${kindName(kind)}`)
 }
 
-/** For a string section with overlong strings: no name is one of them, source lines in BPF objects may be. */
-function checkNameLengths(btf: Btf): void {
-  for (let id = btf.firstId; id < btf.idCount; id++) btf.type(id)
+/** For a string section that has more than names, such as the source lines of BPF objects: names are none of those. */
+function checkNames(btf: Btf): void {
+  for (let id = btf.firstId; id < btf.idCount; id++) {
+    const type = btf.type(id)
+    for (const name of [type.name, ...partNames(type)]) {
+       
+      if (!/[\x00-\x1f\x7f]/.test(name)) continue
+      throw malformedType(id, btf.byteOffset(id), `name ${JSON.stringify(name)} has control characters`)
+    }
+  }
+}
+
+function partNames(type: BtfType): string[] {
+  switch (type.kind) {
+    case 'struct':
+    case 'union':
+      return type.members.map((member) => member.name)
+    case 'enum':
+    case 'enum64':
+      return type.values.map((value) => value.name)
+    case 'func_proto':
+      return type.params.map((param) => param.name)
+    default:
+      return []
+  }
 }
 
 function checkName(v: RecordView, offset: number): void {
