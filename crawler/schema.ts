@@ -70,7 +70,7 @@ const Keyrings = z.strictObject({
   /** Where distributions install it; taken where it is there. */
   system: z.array(z.string().startsWith('/')),
   /** Under data/keys. */
-  shipped: z.array(Id).min(1),
+  shipped: z.array(Id),
 })
 export type Keyrings = z.infer<typeof Keyrings>
 
@@ -79,14 +79,16 @@ const AptSuite = z.strictObject({
   suite: z.string().regex(/^[a-z0-9][a-z0-9./-]*$/),
   /** True for a suite that does not change any more: its signature may have expired, and it may have left the mirrors. */
   frozen: z.boolean().default(false),
+  /** Where it is not there for all. */
+  arches: z.array(z.enum(ARCHES)).optional(),
 })
 
 /** An archive in Debian's form: `dists/SUITE/InRelease` and `Packages`. */
 export const AptIndex = z
   .strictObject({
     format: z.literal('apt'),
-    /** What its Release files have as `Origin`. */
-    origins: z.array(z.string()).min(1),
+    /** What its Release files have as `Origin`; none where that is not known. */
+    origins: z.array(z.string()),
     keyrings: Keyrings,
     /** The first is the one that a mirror without a telling name is taken for. */
     archives: z.array(Archive).min(1),
@@ -106,12 +108,18 @@ const RpmPath = z
   .regex(/^(?:[\w.+~:-]|\{\w+\})+(?:\/(?:[\w.+~:-]|\{\w+\})+)*$/, 'expected a path with {arch} and {words}')
   .refine((path) => !path.split('/').includes('..'), 'expected a path below the archive')
 
+/** A part of a path, which can have words in it itself; nothing is one too. */
+const RpmWord = z
+  .string()
+  .regex(/^(?:[\w.+~:/-]|\{\w+\})*$/, 'expected a part of a path')
+  .refine((path) => !path.split('/').includes('..'), 'expected a path below the archive')
+
 /** Folders of packages of one kind, one for each combination of the words in `each`. */
 const RpmRepo = z.strictObject({
   archive: Id,
-  /** Below the archive; `{arch}` is the distribution's word, others are in `each`. */
+  /** Below the archive; `{arch}` is the distribution's word, `{version}` its version, others are in `each`. */
   path: RpmPath,
-  each: z.record(z.string().regex(/^\w+$/), z.array(z.union([Id, RpmPath])).min(1)).default({}),
+  each: z.record(z.string().regex(/^\w+$/), z.array(RpmWord).min(1)).default({}),
   /** Where it is not there for all. */
   arches: z.array(z.enum(ARCHES)).optional(),
   /** True for what does not change any more: read once, and it may leave the mirrors. */
@@ -195,6 +203,8 @@ export const SourceFile = z.strictObject({
   id: Id,
   /** os-release `ID`. */
   distro: Id,
+  /** Why it is left out unless it is asked for by name: it needs what most hubs have not. */
+  onlyWhenNamed: z.string().optional(),
   /** What the distribution calls the architectures that it has. */
   arches: z.partialRecord(z.enum(ARCHES), Id),
   politeness: z.strictObject({

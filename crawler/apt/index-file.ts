@@ -22,6 +22,7 @@ export interface FoundIndex extends PackageEntries {
   readonly outcome: 'new' | 'unchanged'
   readonly url: string
   readonly bytes: number
+  readonly signed: boolean
 }
 
 /**
@@ -42,7 +43,7 @@ export async function readIndex(
   if (listed.length === 0) return null
   const url = `${found.url}/${dir}/Packages`
   const remembered = await recall(query, listed, context)
-  if (remembered !== null) return { ...remembered, outcome: 'unchanged', url, bytes: 0 }
+  if (remembered !== null) return { ...remembered, outcome: 'unchanged', url, bytes: 0, signed: found.signed }
   for (const [at, variant] of listed.entries()) {
     try {
       const entries = await fetchIndex(url, variant, found.release, query, context)
@@ -53,7 +54,8 @@ export async function readIndex(
         sha256: variant.file.sha256,
         value,
       })
-      return { ...entries, outcome: 'new', url: url + variant.coding, bytes: variant.file.sizeBytes }
+      const { sizeBytes: bytes } = variant.file
+      return { ...entries, outcome: 'new', url: url + variant.coding, bytes, signed: found.signed }
     } catch (err) {
       // A machine without xz can still read the .gz.
       if (!(err instanceof CrawlError && err.code === 'TOOL') || at === listed.length - 1) throw err

@@ -11,6 +11,8 @@ export interface Mirror {
   readonly keyFiles: readonly string[]
   readonly inlineKeys: readonly string[]
   readonly checkValidUntil: boolean
+  /** True where the user named it: that is trust enough where there are no keys. */
+  readonly given: boolean
 }
 
 /**
@@ -24,7 +26,9 @@ export function mirrorsOf(
 ): ReadonlyMap<string, readonly Mirror[]> {
   if (given.length > 0) {
     const bases = givenMirrors(index.archives, given)
-    return new Map([...bases].map(([id, list]) => [id, list.map((base) => plainMirror(base))]))
+    return new Map(
+      [...bases].map(([id, list]) => [id, list.map((base) => ({ ...plainMirror(base), given: true }))]),
+    )
   }
   return new Map(
     index.archives.map((archive) => {
@@ -54,12 +58,13 @@ function machineMirrors(index: AptIndex, archive: AptArchive, entries: readonly 
           keyFiles: entry.keyFiles,
           inlineKeys: entry.inlineKeys,
           checkValidUntil: entry.checkValidUntil,
+          given: false,
         })),
     )
 }
 
 function plainMirror(base: string): Mirror {
-  return { base, keyFiles: [], inlineKeys: [], checkValidUntil: true }
+  return { base, keyFiles: [], inlineKeys: [], checkValidUntil: true, given: false }
 }
 
 function unique(mirrors: readonly Mirror[]): Mirror[] {

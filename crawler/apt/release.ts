@@ -49,13 +49,15 @@ export function parseRelease(text: string): Release {
  */
 export function checkRelease(release: Release, expected: ReleaseExpectations): void {
   const { suite, codename, origin, validUntil } = release
-  if (suite !== expected.suite && codename !== expected.suite) {
+  // Security suites were called buster/updates, and their Release file says buster (apt-secure(8)).
+  const names = [expected.suite, expected.suite.replace(/\/updates$/, '')]
+  if (!names.some((name) => suite === name || codename === name)) {
     throw new CrawlError(
       'STALE',
       `Release: expected suite ${expected.suite}, got Suite ${suite ?? 'none'}, Codename ${codename ?? 'none'}`,
     )
   }
-  if (origin === null || !expected.origins.includes(origin)) {
+  if (expected.origins.length > 0 && (origin === null || !expected.origins.includes(origin))) {
     const wanted = expected.origins.join(' or ')
     throw new CrawlError('STALE', `Release: expected origin ${wanted}, got ${origin ?? 'none'}`)
   }

@@ -4,7 +4,12 @@ import { CrawlError, type CrawlContext, type IndexMemo } from '../types.ts'
 import type { Keyring } from '../openpgp/keyring.ts'
 import type { Mirror } from './mirrors.ts'
 import { checkRelease, parseRelease, type Release } from './release.ts'
-import { verifyClearsigned, verifyDetached, type VerifyOptions } from '../openpgp/signature.ts'
+import {
+  clearsignedText,
+  verifyClearsigned,
+  verifyDetached,
+  type VerifyOptions,
+} from '../openpgp/signature.ts'
 
 /** What is asked of a mirror. */
 export interface SuiteQuery {
@@ -21,6 +26,8 @@ export interface FoundRelease {
   /** `http://host/debian/dists/bookworm`. */
   readonly url: string
   readonly bytes: number
+  /** False where nobody's keys are known here. */
+  readonly signed: boolean
 }
 
 /** A document and its detached signature, or a clear-signed document alone. */
@@ -44,10 +51,27 @@ export async function fetchRelease(
   const got = inline ?? (await fetchSigned(`${url}/Release`, true, context))
   if (got === null) return null
   const name = `${url}/${inline === null ? 'Release' : 'InRelease'}`
-  const text = await verified(got.signed, { ...query, name })
+  const signed = query.keyring.keys.length > 0
+  if (!signed) refuseUnknown(mirror, name)
+  const text = signed ? await verified(got.signed, { ...query, name }) : await unverified(got.signed, name)
   const release = parseRelease(text)
   checkRelease(release, { ...query, checkValidUntil: mirror.checkValidUntil && !query.frozen })
-  return { release, url, bytes: got.bytes }
+  return { release, url, bytes: got.bytes, signed }
+}
+
+/** Without keys all that is left is who the connection is with. */
+function refuseUnknown(mirror: Mirror, name: string): void {
+  if (mirror.given || !mirror.base.startsWith('http:')) return
+  throw new CrawlError(
+    'BAD_SIGNATURE',
+    `${name}: expected a key to hold its signature against, none is installed here, and http proves nothing`,
+  )
+}
+
+function unverified(signed: Signed, name: string): Promise<string> | string {
+  return signed.signature === null
+    ? clearsignedText(signed.document, name)
+    : Buffer.from(signed.document).toString('utf8')
 }
 
 function verified(signed: Signed, options: VerifyOptions): Promise<string> {

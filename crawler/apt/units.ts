@@ -35,13 +35,15 @@ export function wantedSuites(
   const arches = (Object.entries(file.arches) as [Arch, string][]).filter(
     ([arch]) => scope.arches.length === 0 || scope.arches.includes(arch),
   )
+  const archesOf = (suite: AptSuite): [Arch, string][] =>
+    arches.filter(([arch]) => suite.arches?.includes(arch) ?? true)
   return Object.entries(index.versions)
     .filter(([version]) => versions.size === 0 || versions.has(version))
     .flatMap(([version, suites]) =>
       suites.map((suite) => ({
         suite,
         units: index.components.flatMap((component) =>
-          arches.map(([arch, archName]) => {
+          archesOf(suite).map(([arch, archName]) => {
             const where = [file.id, suite.archive, suite.suite, component, archName]
             const several = index.components.length > 1 ? ` ${component}` : ''
             return {
@@ -81,7 +83,7 @@ export function packagesOf(unit: Unit, mirrors: readonly Mirror[]): FoundPackage
         version: unit.version,
         arch: unit.arch,
         packageName: unit.names.packageName(name.release),
-        signed: true,
+        signed: unit.found?.index.signed ?? false,
         file: { name: entry.name, version, urls, sizeBytes, sha256 },
       },
     ]
@@ -102,7 +104,7 @@ export function reportOf(unit: Unit, suite: AptSuite): IndexReport {
       url: index.url,
       outcome: index.outcome,
       bytes: unit.bytes + index.bytes,
-      signed: true,
+      signed: index.signed,
       reason: reason === '' ? null : reason,
     }
   }

@@ -31,6 +31,16 @@ export async function verifyClearsigned(document: Uint8Array, options: VerifyOpt
   return result.data
 }
 
+/**
+ * The text inside a clear-signed document, by whomever: for archives whose keys are not known. Throws `BAD_SIGNATURE`
+ * where it is no such document.
+ */
+export async function clearsignedText(document: Uint8Array, name: string): Promise<string> {
+  const text = Buffer.from(document).toString('utf8')
+  refuseFrame(text, name)
+  return (await parsed(name, () => readCleartextMessage({ cleartextMessage: text }))).getText()
+}
+
 /** A `Release` file whose detached signature `Release.gpg` holds, by the same rules. Throws `BAD_SIGNATURE`. */
 export async function verifyDetached(
   document: Uint8Array,

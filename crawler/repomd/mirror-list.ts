@@ -20,8 +20,10 @@ export async function fetchMirrorList(
   if (document === null) return null
   if (document === 'not-modified') throw new CrawlError('ILL', `${url}: not modified since nothing was asked`)
   unit.bytes += document.bytes.byteLength
-  const arch = folder.split('/').at(-1) ?? ''
-  const lines = Buffer.from(document.bytes).toString('utf8').replaceAll('$basearch', arch).split(/\s+/)
+  const lines = Buffer.from(document.bytes)
+    .toString('utf8')
+    .replaceAll('$basearch', unit.archName)
+    .split(/\s+/)
   const bases = lines.filter((line) => /^https?:\/\//.test(line) && URL.canParse(line))
   if (bases.length === 0) throw new CrawlError('MALFORMED', `${url}: expected base URLs, one a line`)
   return bases.slice(0, MAX_MIRRORS).map((base) => base.replace(/\/+$/, ''))

@@ -13,6 +13,8 @@ export interface RpmUnit {
   readonly label: string
   readonly version: string
   readonly arch: Arch
+  /** As the distribution says it. */
+  readonly archName: string
   readonly names: RpmKernelNames
   readonly archive: string
   /** Below a mirror's base, without a slash at its end. */
@@ -52,12 +54,14 @@ export function wantedUnits(file: SourceFile, index: RpmIndex, scope: CrawlScope
         arches
           .filter(([arch]) => repo.arches?.includes(arch) ?? true)
           .flatMap(([arch, archName]) =>
-            combinations({ ...repo.each, arch: [archName] }).map((words) => {
-              const path = fill(repo.path, words)
+            combinations({ ...repo.each, arch: [archName], version: [version] }).map((words) => {
+              // Words can have words in them.
+              const path = fill(fill(repo.path, words), words)
               return {
                 label: `${file.distro}/${version} ${repo.archive}/${path}`,
                 version,
                 arch,
+                archName,
                 names: names.get(arch) ?? rpmKernelNames(index.names, archName),
                 archive: repo.archive,
                 path,

@@ -11,11 +11,20 @@ cd "$work"
 
 apt-get download debian-archive-keyring
 dpkg-deb -x debian-archive-keyring_*.deb unpacked
-keyring=unpacked/usr/share/keyrings/debian-archive-keyring
-[ -e "$keyring.gpg" ] && keyring=$keyring.gpg || keyring=$keyring.pgp
 
-mkdir -m 700 home
-gpg --homedir home --batch --quiet --no-auto-check-trustdb --import "$keyring"
-gpg --homedir home --batch --quiet --armor --export-options export-minimal --export >debian-archive-keyring.asc
-gpg --homedir home --batch --quiet --with-colons --list-keys | awk -F: '$1 == "fpr" || $1 == "uid" { print $10 }'
-mv debian-archive-keyring.asc "$here/debian-archive-keyring.asc"
+# export KEYRING: all of its keys, the shortest form that still verifies.
+export_keys() {
+  name=$1
+  keyring=unpacked/usr/share/keyrings/$name
+  [ -e "$keyring.gpg" ] && keyring=$keyring.gpg || keyring=$keyring.pgp
+  rm -rf home
+  mkdir -m 700 home
+  gpg --homedir home --batch --quiet --no-auto-check-trustdb --import "$keyring"
+  gpg --homedir home --batch --quiet --armor --export-options export-minimal --export >"$name.asc"
+  gpg --homedir home --batch --quiet --with-colons --list-keys | awk -F: '$1 == "fpr" || $1 == "uid" { print $10 }'
+  mv "$name.asc" "$here/$name.asc"
+}
+
+export_keys debian-archive-keyring
+# For releases that have left the mirrors, and for nothing else.
+export_keys debian-archive-removed-keys
