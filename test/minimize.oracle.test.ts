@@ -21,6 +21,9 @@ interface ToolObject {
   readonly object: BpfObject
 }
 
+/** All objects on one kernel, while four others are under way. */
+const KERNEL_TIMEOUT_MS = 300_000
+
 const program = buildRelolog()
 const found: readonly FoundObject[] = installedObjects()
 const kernels: readonly string[] = fullBtfPaths()
@@ -49,36 +52,40 @@ describe.skipIf(lacking.length > 0)(`min BTF of real tools on real kernels${skip
     expect(objects.filter(({ object }) => object.relocations.length === 0).length).toBeGreaterThan(0)
   })
 
-  it.concurrent.each(kernels)('%s', async (kernel) => {
-    const bytes = corpusBtf(kernel)
-    const work = mkdtempSync(join(dir, 'kernel-'))
-    const fullPath = join(work, 'full.btf')
-    writeFileSync(fullPath, bytes)
-    const view = new KernelView(loadBtf(bytes))
-    const relocated = objects.filter(({ object }) => object.relocations.length > 0)
-    const cases = relocated.map(({ path, object }, i) => {
-      const minimized = minimizeFor(prepareTool([object]), view)
-      validateBtf(parseBtf(minimized.bytes))
-      const minPath = join(work, `${i}.min.btf`)
-      writeFileSync(minPath, minimized.bytes)
-      return { path, object, minPath, ours: outcomesOf(minimized.resolutions[0] ?? []) }
-    })
-    const pairs = cases.flatMap(({ path, minPath }) => [
-      { object: path, btf: fullPath },
-      { object: path, btf: minPath },
-    ])
-    const results: RelologResult[] = []
-    for await (const result of relolog(program ?? '', pairs)) results.push(result)
-    rmSync(work, { recursive: true })
-    expect(results.length).toBe(pairs.length)
-    for (const [i, { object, ours }] of cases.entries()) {
-      const [full, min] = [results[i * 2], results[i * 2 + 1]].map((result) =>
-        result === undefined ? [] : outcomesInLog(object, result),
-      )
-      expect({ object: object.name, min }).toEqual({ object: object.name, min: full })
-      expect({ object: object.name, ours }).toEqual({ object: object.name, ours: full })
-    }
-  })
+  it.concurrent.each(kernels)(
+    '%s',
+    async (kernel) => {
+      const bytes = corpusBtf(kernel)
+      const work = mkdtempSync(join(dir, 'kernel-'))
+      const fullPath = join(work, 'full.btf')
+      writeFileSync(fullPath, bytes)
+      const view = new KernelView(loadBtf(bytes))
+      const relocated = objects.filter(({ object }) => object.relocations.length > 0)
+      const cases = relocated.map(({ path, object }, i) => {
+        const minimized = minimizeFor(prepareTool([object]), view)
+        validateBtf(parseBtf(minimized.bytes))
+        const minPath = join(work, `${i}.min.btf`)
+        writeFileSync(minPath, minimized.bytes)
+        return { path, object, minPath, ours: outcomesOf(minimized.resolutions[0] ?? []) }
+      })
+      const pairs = cases.flatMap(({ path, minPath }) => [
+        { object: path, btf: fullPath },
+        { object: path, btf: minPath },
+      ])
+      const results: RelologResult[] = []
+      for await (const result of relolog(program ?? '', pairs)) results.push(result)
+      rmSync(work, { recursive: true })
+      expect(results.length).toBe(pairs.length)
+      for (const [i, { object, ours }] of cases.entries()) {
+        const [full, min] = [results[i * 2], results[i * 2 + 1]].map((result) =>
+          result === undefined ? [] : outcomesInLog(object, result),
+        )
+        expect({ object: object.name, min }).toEqual({ object: object.name, min: full })
+        expect({ object: object.name, ours }).toEqual({ object: object.name, ours: full })
+      }
+    },
+    KERNEL_TIMEOUT_MS,
+  )
 })
 
 const bpftool = havePrograms('bpftool')
