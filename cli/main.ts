@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { hubVersion } from '../core/version.ts'
 import type { LogLevel } from '../core/log.ts'
 import { exitCodeOf, ExitCode, explain } from './exit.ts'
+import { parseDuration } from './hub/schedule.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
 /** What every command gets besides its own options. */
@@ -129,6 +130,8 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .option('--release <regex>', 'only kernels whose release matches', parseRegex)
     .option('--newest <n>', 'only the newest builds per series and flavour', parseCount)
     .option('--limit <n>', 'at most so many new builds in this run', parseCount)
+    .option('--since <date>', 'only builds of that day or later, where their index states it', parseDate)
+    .option('--every <time>', 'again and again: `24h`, with some jitter, until it is stopped', parseEvery)
     .option('--jobs <n>', 'packages at a time', parseCount)
     .option('--mirror <url>', "a base URL that replaces the source's own mirrors", collect)
     .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
@@ -229,6 +232,15 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
       await failures(options, invocation())
     })
   program
+    .command('coverage')
+    .description('what distributions offer against what the hub has, as of the last crawl')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { coverage } = await import('./commands/coverage.ts')
+      await coverage(options, invocation())
+    })
+  program
     .command('verify')
     .description('audit every blob and every row that points at one')
     .addOption(dataOption())
@@ -313,6 +325,19 @@ function addFileCommands(program: Command, invocation: () => Invocation): void {
       const { diff } = await import('./commands/diff.ts')
       await diff(a, b, options, invocation())
     })
+}
+
+function parseDate(text: string): Date {
+  const date = new Date(text)
+  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(date.getTime()))
+    throw new InvalidArgumentError('Expected a date like 2026-11-21.')
+  return date
+}
+
+function parseEvery(text: string): number {
+  const ms = parseDuration(text)
+  if (ms === null) throw new InvalidArgumentError('Expected a time like 90m, 24h or 7d, of at most 20 days.')
+  return ms
 }
 
 function parseCount(text: string): number {

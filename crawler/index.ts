@@ -49,6 +49,7 @@ export function createSources(files: readonly SourceFile[], deps: ListDeps): rea
         return {
           packages: packages.map((pkg) => withImageFacts(pkg, file.images, compareVersions)),
           indexes: results.flatMap((result) => result.indexes),
+          partial: results.length < file.indexes.length,
         }
       },
       details: launchpadDetails,

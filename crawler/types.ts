@@ -65,6 +65,8 @@ export interface IndexReport {
 export interface Listing {
   readonly packages: readonly KernelPackage[]
   readonly indexes: readonly IndexReport[]
+  /** True where indexes were left out, because no mirror that was given is for them: what is missing is not gone. */
+  readonly partial?: boolean
 }
 
 /** A distribution that can be asked. */

@@ -2,7 +2,15 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
 import type { HttpClient } from '../../core/http-client.ts'
-import { createSources, hostPolicies, loadSources, type Source } from '../../crawler/index.ts'
+import { createLog } from '../../core/log.ts'
+import { writeFileAtomic } from '../../core/temp-file.ts'
+import {
+  createSources,
+  hostPolicies,
+  loadSources,
+  type Source,
+  type SourceFile,
+} from '../../crawler/index.ts'
 import { withLock } from '../../store/index.ts'
 import { packageRoot } from '../../core/version.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
@@ -10,6 +18,7 @@ import { cliHttp } from '../http.ts'
 import { type CrawlDeps, type CrawlOptions, planCrawl, runCrawl } from '../hub/crawl.ts'
 import { describePlan, describeReport, planFacts } from '../hub/crawl-report.ts'
 import { withStore } from '../hub/open.ts'
+import { repeat } from '../hub/schedule.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
 import type { Invocation } from '../main.ts'
 import { createProgress } from '../terminal.ts'
@@ -23,6 +32,9 @@ export interface CrawlCommandOptions {
   readonly release?: RegExp
   readonly newest?: number
   readonly limit?: number
+  readonly since?: Date
+  /** Milliseconds from the start of one run to that of the next. */
+  readonly every?: number
   readonly jobs?: number
   readonly mirror?: readonly string[]
   readonly forceDwarf: boolean
@@ -31,10 +43,28 @@ export interface CrawlCommandOptions {
 }
 
 /**
- * `btfhub crawl [SOURCE…]`: plan, then act, then report. Exit code 1 where a package failed, 75 where an index could
- * not be read, 130 where it was interrupted; what was done by then stays done.
+ * `btfhub crawl [SOURCE…]`: once, or with `--every` until it is stopped, each time with what the sources say by then.
  */
 export async function crawl(
+  sourceIds: readonly string[],
+  command: CrawlCommandOptions,
+  invocation: Invocation,
+): Promise<void> {
+  if (command.every === undefined) return crawlOnce(sourceIds, command, invocation)
+  const { signal, logLevel } = invocation
+  const log = createLog(logLevel)
+  await repeat(command.every, () => crawlOnce(sourceIds, command, invocation), {
+    signal,
+    log,
+    random: Math.random,
+  })
+}
+
+/**
+ * One crawl: plan, then act, then report. Exit code 1 where a package failed, 75 where an index could
+ * not be read, 130 where it was interrupted; what was done by then stays done.
+ */
+async function crawlOnce(
   sourceIds: readonly string[],
   command: CrawlCommandOptions,
   invocation: Invocation,
@@ -64,7 +94,7 @@ export async function crawl(
       tempDir: store.tempDir,
       log,
       now: () => new Date(),
-      sources: pickSources(sources, sourceIds),
+      sources: pickSources(sources, files, sourceIds),
       context: { http, cache, log, signal },
       progress,
       onBuild: (build) => minMaker.forBuild(build),
@@ -81,6 +111,8 @@ export async function crawl(
       )
       progress.close()
       const wire = wireOf(http)
+      const told = { endedAt: new Date().toISOString(), ...report, ...wire }
+      await writeFileAtomic(join(command.data, 'last-crawl.json'), `${JSON.stringify(told, null, 2)}\n`)
       if (command.json) terminal.out(JSON.stringify({ ...report, ...wire }, null, 2))
       else terminal.err(describeReport(report, wire))
       if (report.interrupted) throw new Exit(ExitCode.interrupted)
@@ -109,6 +141,7 @@ function toOptions(command: CrawlCommandOptions): CrawlOptions {
     arches,
     release: command.release ?? null,
     newest: command.newest ?? null,
+    ...(command.since !== undefined && { since: command.since }),
     limit: command.limit ?? null,
     // While one package is decompressed on one core, another can come over the wire.
     jobs: command.jobs ?? 2,
@@ -119,12 +152,19 @@ function toOptions(command: CrawlCommandOptions): CrawlOptions {
   }
 }
 
-function pickSources(all: readonly Source[], ids: readonly string[]): readonly Source[] {
+/** The sources that were named; else all but those that have to be. */
+function pickSources(
+  all: readonly Source[],
+  files: readonly SourceFile[],
+  ids: readonly string[],
+): readonly Source[] {
   const unknown = ids.filter((id) => !all.some((source) => source.id === id))
   if (unknown.length > 0) {
     throw new UsageError(
       `no source ${unknown.join(', ')}; there are: ${all.map((source) => source.id).join(', ')}`,
     )
   }
-  return ids.length === 0 ? all : all.filter((source) => ids.includes(source.id))
+  const wanted =
+    ids.length > 0 ? ids : files.filter((file) => file.onlyWhenNamed === undefined).map(({ id }) => id)
+  return all.filter((source) => wanted.includes(source.id))
 }

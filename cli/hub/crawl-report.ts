@@ -6,6 +6,7 @@ import type { CrawlPlan, CrawlReport } from './crawl.ts'
 export function planFacts(plan: CrawlPlan): object {
   return {
     indexes: plan.indexes,
+    gone: plan.gone.map((build) => formatKernel(build.kernel)),
     packages: plan.packages.map(({ pkg, state, failure, bytes }) => ({
       kernel: formatKernel(pkg.kernel),
       packageName: pkg.packageName,
@@ -33,7 +34,7 @@ export function describePlan(plan: CrawlPlan): string {
       state === 'new' ? (size === null ? '?' : formatBytes(size)) : '-',
     ]),
   )
-  const summary = `${fresh.length} new (${formatBytes(bytes)} to read), ${known} known, ${waiting} waiting for another try`
+  const summary = `${fresh.length} new (${formatBytes(bytes)} to read), ${known} known, ${waiting} waiting for another try, ${plan.gone.length} gone`
   return [...(plan.packages.length > 0 ? [table, ''] : []), ...describeIndexes(plan.indexes), summary].join(
     '\n',
   )
@@ -52,7 +53,7 @@ export function describeReport(
       (build) => `failed: ${build.kernel} ${build.packageVersion}: ${build.code}: ${build.reason}`,
     ),
     `${count('embedded')} embedded, ${count('dwarf')} from DWARF, ${failures.length} failed, ` +
-      `${report.known} known already, ${report.waiting} waiting for another try; ` +
+      `${report.known} known already, ${report.waiting} waiting for another try, ${report.gone.length} gone; ` +
       `${wire.requests} requests, ${formatBytes(wire.bytes)}, ${formatSeconds(report.elapsedMs)}` +
       (report.interrupted ? '; INTERRUPTED' : ''),
   ].join('\n')

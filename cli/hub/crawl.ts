@@ -5,6 +5,7 @@ import { describeError, isAbort } from '../../core/errors.ts'
 import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
 import type { Progress } from '../../core/progress.ts'
 import {
+  compareDebianVersions,
   type CrawlContext,
   type CrawlScope,
   type IndexReport,
@@ -12,7 +13,9 @@ import {
   type Source,
 } from '../../crawler/index.ts'
 import { type Build, type Failure, StoreError } from '../../store/index.ts'
-import { ingest, type IngestDeps } from './ingest.ts'
+import { goneBuilds, rememberListing } from './coverage.ts'
+import { ingest, type IngestDeps, worthReading } from './ingest.ts'
+import { createProbes, type Probes } from './probes.ts'
 import { formatBytes, formatSeconds } from '../terminal.ts'
 
 /** What a crawl was asked for. */
@@ -22,6 +25,8 @@ export interface CrawlOptions {
   readonly release: RegExp | null
   /** Newest builds per series, flavour and arch; null for all. */
   readonly newest: number | null
+  /** Only builds of that time or later. */
+  readonly since?: Date
   /** Packages to ingest in this run; null for all. */
   readonly limit: number | null
   readonly jobs: number
@@ -48,6 +53,8 @@ export interface CrawlPlan {
   readonly startedMs: number
   readonly packages: readonly PlannedPackage[]
   readonly indexes: readonly IndexReport[]
+  /** Builds that the hub has and that indexes, all of them read, no longer name: kept, and told. */
+  readonly gone: readonly Build[]
 }
 
 export interface CrawlDeps extends IngestDeps {
@@ -63,20 +70,29 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
   const startedMs = performance.now()
   const listed: KernelPackage[] = []
   const indexes: IndexReport[] = []
+  const whole: IndexReport[] = []
   for (const source of deps.sources) {
     const listing = await source.list(options.scope, deps.context)
     indexes.push(...listing.indexes)
     listed.push(...listing.packages)
+    if (listing.partial !== true) whole.push(...listing.indexes)
   }
+  await rememberListing(listed, whole, deps)
+  const orders = new Map(
+    deps.sources.map((source) => [source.id, source.compareVersions ?? compareDebianVersions]),
+  )
   const selected = selectPackages(
     options.forceDwarf ? listed.filter((pkg) => pkg.debugs.length > 0) : listed,
     {
       arches: options.arches,
       ...(options.release !== null && { release: options.release }),
       ...(options.newest !== null && { newest: options.newest }),
+      ...(options.since !== undefined && { since: options.since }),
     },
+    (a, b, source) => (orders.get(source) ?? compareDebianVersions)(a, b),
   )
-  const known = new Map((await deps.catalog.builds()).map((build) => [build.key, build]))
+  const builds = await deps.catalog.builds()
+  const known = new Map(builds.map((build) => [build.key, build]))
   const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
   const now = deps.now().toISOString()
   let left = options.limit ?? Infinity
@@ -90,10 +106,10 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     const isKnown = build !== undefined && (await deps.blobs.size(build.btf.digest)) !== null
     const state: PlanState = isKnown ? 'known' : due ? 'new' : 'waiting'
     if (state === 'new' && left-- <= 0) continue
-    const [first] = options.forceDwarf ? pkg.debugs : [...pkg.images, ...pkg.debugs]
+    const [first] = worthReading(pkg, options.forceDwarf).flat()
     packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
   }
-  return { startedMs, packages, indexes }
+  return { startedMs, packages, indexes, gone: goneBuilds(builds, listed, whole, deps.sources) }
 }
 
 /** How one build ended in this run. */
@@ -114,6 +130,8 @@ export interface CrawlReport {
   readonly indexes: readonly IndexReport[]
   readonly known: number
   readonly waiting: number
+  /** Kernels that the hub has and that are offered no longer. */
+  readonly gone: readonly string[]
   readonly builds: readonly BuildOutcome[]
   readonly failed: number
   readonly interrupted: boolean
@@ -130,11 +148,12 @@ export async function runCrawl(
   const todo = plan.packages.filter((planned) => planned.state === 'new')
   const queue = new PQueue({ concurrency: options.jobs })
   const builds: BuildOutcome[] = []
+  const probes = createProbes(deps)
   const work = todo.map((planned) =>
     queue.add(async () => {
       // What is still queued when the run is interrupted was not tried: it is neither done nor failed.
       if (signal.aborted) return
-      const outcome = await ingestOne(planned, options, deps)
+      const outcome = await ingestOne(planned, options, probes, deps)
       if (outcome !== null) builds.push(outcome)
     }),
   )
@@ -150,6 +169,7 @@ export async function runCrawl(
     indexes: plan.indexes,
     known: plan.packages.filter((planned) => planned.state === 'known').length,
     waiting: plan.packages.filter((planned) => planned.state === 'waiting').length,
+    gone: plan.gone.map((build) => formatKernel(build.kernel)),
     builds,
     failed: builds.filter((build) => build.outcome === 'failed').length,
     interrupted: signal.aborted,
@@ -161,9 +181,10 @@ export async function runCrawl(
 async function ingestOne(
   planned: PlannedPackage,
   options: CrawlOptions,
+  probes: Probes,
   deps: CrawlDeps,
 ): Promise<BuildOutcome | null> {
-  const { pkg } = planned
+  const pkg = await probes.apply(planned.pkg)
   const { signal } = deps.context
   const key = packageKey(pkg)
   const kernel = formatKernel(pkg.kernel)
@@ -181,8 +202,9 @@ async function ingestOne(
     ...rest,
   })
   try {
+    const source = deps.sources.find(({ id }) => id === pkg.source)
     const { build } = await ingest(
-      pkg,
+      (await source?.details?.(pkg, deps.context)) ?? pkg,
       {
         forceDwarf: options.forceDwarf,
         verify: options.verify,
@@ -192,6 +214,7 @@ async function ingestOne(
           bytesRead = bytes
           deps.progress.update(key, bytes, phase)
         },
+        onImageWithoutBtf: () => probes.teach(pkg),
       },
       deps,
     )

@@ -33,6 +33,8 @@ export interface IngestOptions {
   readonly jobs: number
   readonly signal: AbortSignal
   readonly onProgress: (phase: string, bytesRead: number) => void
+  /** Told when an image turned out to carry no BTF: others of its series and flavour will not either. */
+  readonly onImageWithoutBtf?: () => void
 }
 
 /** One package's way into the store: extracted, checked against its index, kept, recorded. */
@@ -87,6 +89,12 @@ interface FoundBtf {
   readonly extracted: Extracted
 }
 
+/** Packages of one kind after another: images only where they may have BTF or there is nothing else. */
+export function worthReading(pkg: KernelPackage, forceDwarf: boolean): readonly (readonly PackageFile[])[] {
+  if (forceDwarf) return [pkg.debugs]
+  return pkg.imagesHaveBtf === false && pkg.debugs.length > 0 ? [pkg.debugs] : [pkg.images, pkg.debugs]
+}
+
 /** Image first, DWARF where the image has no BTF. */
 async function extractFirst(
   pkg: KernelPackage,
@@ -94,14 +102,14 @@ async function extractFirst(
   deps: IngestDeps,
   meter: { bytes: number },
 ): Promise<FoundBtf> {
-  const roles = options.forceDwarf ? [pkg.debugs] : [pkg.images, pkg.debugs]
-  for (const files of roles) {
+  for (const files of worthReading(pkg, options.forceDwarf)) {
     if (files.length === 0) continue
     try {
       return await fromAny(pkg, files, options, deps, meter)
     } catch (err) {
       if (!(err instanceof ExtractError && err.code === 'NO_BTF')) throw err
       deps.log.info({ kernel: pkg.kernel, package: files[0]?.name }, 'no BTF in this package')
+      if (files === pkg.images) options.onImageWithoutBtf?.()
     }
   }
   throw new IngestError(
