@@ -84,6 +84,15 @@ function createProgram(base: Base): Command {
 
 const dataOption = (): Option =>
   new Option('--data <dir>', 'where the hub keeps its state').env('BTFHUB_DATA').default('data/hub')
+const layoutOption = (): Option =>
+  new Option('--layout <layout>', 'one bundle, as these programs look min BTF up').choices([
+    'tree',
+    'bcc',
+    'gadget',
+    'datadog',
+    'flat',
+    'compact',
+  ])
 const jsonOption = (): Option => new Option('--json', 'print facts as JSON').default(false)
 
 function addClientCommands(program: Command, invocation: () => Invocation): void {
@@ -183,6 +192,19 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .action(async (name, options) => {
       const { toolRemove } = await import('./commands/tool.ts')
       await toolRemove(name, options, invocation())
+    })
+
+  program
+    .command('bundle <tool[@version]>')
+    .description('all min BTF of a tool in one file, to be embedded in a program')
+    .addOption(layoutOption().makeOptionMandatory())
+    .requiredOption('-o, --output <path>', 'the file; a folder or a .tar[.gz|.xz] for tree and flat')
+    .option('--arch <arch>', 'only kernels of this architecture')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (tool, options) => {
+      const { bundle } = await import('./commands/bundle.ts')
+      await bundle(tool, options, invocation())
     })
 
   program
@@ -288,6 +310,13 @@ function addFileCommands(program: Command, invocation: () => Invocation): void {
     .requiredOption('--btf <file...>', 'kernel BTF: raw, ELF, or compressed')
     .requiredOption('--object <file...>', 'BPF objects of one tool')
     .requiredOption('-o, --output <path>', 'a file for one BTF; a folder for several, or where it ends in /')
+    .addOption(layoutOption())
+    .addOption(
+      new Option('--engine <engine>', 'who cuts: btfhub, or the reference where it is installed')
+        .choices(['btfhub', 'bpftool'])
+        .default('btfhub'),
+    )
+    .option('--compare', 'print what btfhub (+) and bpftool (-) keep that the other does not', false)
     .addOption(jsonOption())
     .action(async (options) => {
       const { minimizeFiles } = await import('./commands/minimize.ts')

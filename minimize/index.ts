@@ -20,3 +20,8 @@ export {
   summarize,
 } from './check/summary.ts'
 export { compareReleases } from './release-order.ts'
+export { decodeCompact, encodeCompact } from './bundle/compact.ts'
+export { bundleFiles } from './bundle/files.ts'
+export * from './bundle/types.ts'
+export { ustar } from './bundle/ustar.ts'
+export { describeDifferences } from './differences.ts'

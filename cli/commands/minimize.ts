@@ -1,66 +1,129 @@
 import { readFile, stat } from 'node:fs/promises'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { writeFileAtomic } from '../../core/temp-file.ts'
-import { minimizeFor, parseBpfObject, prepareTool } from '../../minimize/index.ts'
+import {
+  type BundleItem,
+  type BundleLayout,
+  parseBpfObject,
+  type PreparedTool,
+  prepareTool,
+} from '../../minimize/index.ts'
 import { UsageError } from '../exit.ts'
+import { writeBundle } from '../hub/bundle-write.ts'
 import { readBtf } from '../input.ts'
+import { baseRelease, findKernelFiles, type KernelFile } from '../kernel-files.ts'
 import type { Invocation } from '../main.ts'
+import { compareEngines, type Cut, type Cutter, cutWithBpftool, cutWithOurs } from '../minimize-engines.ts'
+import { tellBundle } from './bundle.ts'
 
 export interface MinimizeOptions {
   readonly btf: readonly string[]
   readonly object: readonly string[]
   readonly output: string
+  readonly layout?: BundleLayout
+  readonly engine: 'btfhub' | 'bpftool'
+  readonly compare: boolean
   readonly json: boolean
 }
 
-/** `btfhub minimize --btf FILE… --object FILE… -o PATH`: min BTF without a hub. */
+/**
+ * `btfhub minimize --btf FILE… --object FILE… -o PATH`: min BTF without a hub, as files, or with `--layout` as a bundle
+ * for embedding.
+ */
 export async function minimizeFiles(options: MinimizeOptions, invocation: Invocation): Promise<void> {
-  const { terminal } = invocation
-  const target = await outputs(options)
   const objects = []
   for (const file of options.object) objects.push(parseBpfObject(file, await readFile(file)))
   const tool = prepareTool(objects)
+  const cut: Cutter =
+    options.engine === 'bpftool'
+      ? (btf) => cutWithBpftool(options.object, btf, invocation.signal)
+      : (btf) => cutWithOurs(tool, btf)
+  const files = await findKernelFiles(options.btf)
+  const work = { options, tool, cut, invocation }
+  if (options.layout === undefined) await writeEach(files, work)
+  else await writeLayout(files, options.layout, work)
+}
+
+interface Work {
+  readonly options: MinimizeOptions
+  readonly tool: PreparedTool
+  readonly cut: Cutter
+  readonly invocation: Invocation
+}
+
+async function writeEach(files: readonly KernelFile[], work: Work): Promise<void> {
+  const target = await outputs(files, work.options.output)
   for (const [file, output] of target) {
-    invocation.signal.throwIfAborted()
-    const btf = await readBtf(file, invocation)
-    const { bytes, types, counts } = minimizeFor(tool, btf)
+    const { bytes } = await cutFile(file, output, work)
     await writeFileAtomic(output, bytes)
-    const facts = {
-      btf: file,
-      output,
-      fullBytes: btf.bytes.byteLength,
-      minBytes: bytes.byteLength,
-      types,
-      counts,
-    }
-    if (options.json) terminal.out(JSON.stringify(facts))
-    else {
-      const outcomes = Object.entries(counts).map(([status, count]) => `${count} ${status}`)
-      terminal.err(
-        `${output}: ${facts.minBytes} of ${facts.fullBytes} bytes, ${types} types; ${outcomes.join(', ')}`,
-      )
-    }
   }
 }
 
+/** Each kernel's name is its place in the bundle, so that files without are refused before anything is done. */
+async function writeLayout(files: readonly KernelFile[], layout: BundleLayout, work: Work): Promise<void> {
+  const items: BundleItem[] = []
+  const named = files.map(({ path, kernel }) => {
+    if (kernel === null)
+      throw new UsageError(`${path}: --layout needs files at DISTRO/VERSION/ARCH/RELEASE.btf`)
+    return { path, kernel }
+  })
+  for (const { path, kernel } of named) {
+    const { bytes } = await cutFile(path, `${kernel.release}.btf`, work)
+    items.push({ kernel, bytes })
+  }
+  const { options, invocation } = work
+  tellBundle(
+    await writeBundle(layout, items, options.output, invocation.signal),
+    options,
+    invocation.terminal,
+  )
+}
+
+async function cutFile(file: string, output: string, work: Work): Promise<Cut> {
+  const { options, tool, cut, invocation } = work
+  invocation.signal.throwIfAborted()
+  const btf = await readBtf(file, invocation)
+  const made = await cut(btf)
+  const differences = options.compare
+    ? await compareEngines(tool, options.object, btf, invocation.signal)
+    : undefined
+  const facts = {
+    btf: file,
+    output,
+    fullBytes: btf.bytes.byteLength,
+    minBytes: made.bytes.byteLength,
+    types: made.types,
+    counts: made.counts,
+    ...(differences === undefined ? {} : { differences }),
+  }
+  if (options.json) invocation.terminal.out(JSON.stringify(facts))
+  else {
+    const outcomes = Object.entries(made.counts ?? {}).map(([status, count]) => `${count} ${status}`)
+    const { terminal } = invocation
+    const parts = [`${facts.minBytes} of ${facts.fullBytes} bytes, ${made.types} types`, outcomes.join(', ')]
+    terminal.err(`${output}: ${parts.filter((part) => part !== '').join('; ')}`)
+    for (const line of differences ?? []) terminal.out(line)
+  }
+  return made
+}
+
 /** Which file goes where; two that would go to one place are refused before anything is written. */
-async function outputs({ btf, output }: MinimizeOptions): Promise<ReadonlyMap<string, string>> {
+async function outputs(files: readonly KernelFile[], output: string): Promise<ReadonlyMap<string, string>> {
   const isFolder =
     output.endsWith('/') ||
     (await stat(output).then(
       (s) => s.isDirectory(),
       () => false,
     ))
-  const [only, ...others] = btf
+  const [only, ...others] = files
   if (!isFolder) {
     if (only === undefined || others.length > 0)
       throw new UsageError(`-o ${output}: several BTFs need a folder`)
-    return new Map([[only, output]])
+    return new Map([[only.path, output]])
   }
   const byOutput = new Map<string, string>()
-  for (const file of btf) {
-    // `6.1.0-50-amd64.btf.tar.xz` becomes `6.1.0-50-amd64.btf`.
-    const path = join(output, `${basename(file).replace(/(\.btf)?(\.tar)?(\.(xz|gz|zst))?$/, '')}.btf`)
+  for (const { path: file } of files) {
+    const path = join(output, `${baseRelease(file)}.btf`)
     const other = byOutput.get(path)
     if (other !== undefined) throw new UsageError(`${other} and ${file} would both be written to ${path}`)
     byOutput.set(path, file)
