@@ -2,9 +2,31 @@ import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { RecordEquality } from './dedup-equal.ts'
 import { MutableRecords } from './dedup-records.ts'
+import { mergeEqualTypes } from './dedup-refine.ts'
 import { BtfWriter } from './encode.ts'
 import { BtfError, malformedType } from './errors.ts'
 import { Kind } from './wire.ts'
+
+export interface DedupOptions {
+  /**
+   * True merges types that nothing can tell apart before libbpf's rules are applied, which assume that the types of one
+   * compilation unit are there once: BTF that was deduplicated by halves needs it. Never finds less than without.
+   */
+  readonly mergeEqual?: boolean
+  /** Other names for types and members, before anything is compared; see {@link withoutKabiNumber}. */
+  readonly rename?: (name: string) => string
+}
+
+/**
+ * Takes the number off names that RHEL's macros make (`__UNIQUE_ID(rh_kabi_hide)`, include/linux/rh_kabi.h): it is the
+ * preprocessor's counter, which differs from unit to unit, so that each unit has structs of its own. What pahole does
+ * with `--kabi_prefix`. The members are what a struct no longer has; no program reads them by that name.
+ */
+export function withoutKabiNumber(name: string): string {
+  return KABI_HIDE.test(name) ? KABI_PREFIX : name
+}
+const KABI_PREFIX = '__UNIQUE_ID_rh_kabi_hide'
+const KABI_HIDE = /^__UNIQUE_ID_rh_kabi_hide\d+$/
 
 /**
  * A BTF in which no type is there twice, by the rules of libbpf's btf__dedup (its comment in btf.c, "BTF dedup
@@ -15,23 +37,31 @@ import { Kind } from './wire.ts'
  * Throws BtfError `NEEDS_BASE`, `UNSUPPORTED` for kinds that only a layout section describes, `MALFORMED` for
  * references that go in a circle without a struct, `LIMIT` where comparing takes more than `limits.btf.maxDedupSteps`.
  */
-export function dedupBtf(btf: Btf): Uint8Array {
+export function dedupBtf(btf: Btf, options: DedupOptions = {}): Uint8Array {
   if (btf.base !== null)
     throw new BtfError('NEEDS_BASE', 'split BTF: merge it with its base to deduplicate it')
   const records = new MutableRecords(btf)
   records.checkTypes()
   const writer = new BtfWriter()
-  shareStrings(btf, records, writer)
-  const { canonical } = new Deduplication(records).run()
+  shareStrings(btf, records, writer, options.rename ?? ((name) => name))
+  const { canonical } = new Deduplication(
+    records,
+    options.mergeEqual === true ? mergeEqualTypes(records) : null,
+  ).run()
   return write(records, canonical, writer).finish(btf.endian)
 }
 
-function shareStrings(btf: Btf, records: MutableRecords, writer: BtfWriter): void {
+function shareStrings(
+  btf: Btf,
+  records: MutableRecords,
+  writer: BtfWriter,
+  rename: (name: string) => string,
+): void {
   const shared = new Map<number, number>()
   for (let id = 1; id < records.idCount; id++) {
     records.mapNames(id, (offset) => {
       let name = shared.get(offset)
-      if (name === undefined) shared.set(offset, (name = writer.string(btf.nameAt(id, offset))))
+      if (name === undefined) shared.set(offset, (name = writer.string(rename(btf.nameAt(id, offset)))))
       return name
     })
   }
@@ -67,12 +97,18 @@ class Deduplication {
   #assumptions: number[] = []
   #steps = 0
 
-  constructor(records: MutableRecords) {
+  /** `merged`: for each id one that is known to be the same. */
+  constructor(records: MutableRecords, merged: Int32Array | null) {
     this.#records = records
     this.#equal = new RecordEquality(records)
     this.#map = new Int32Array(records.idCount).fill(UNPROCESSED)
     this.#next = new Int32Array(records.idCount)
     this.#assumed = new Int32Array(records.idCount).fill(UNPROCESSED)
+    if (merged === null) return
+    for (let id = 1; id < records.idCount; id++) {
+      if (merged[id] !== id) this.#map[id] = merged[id]!
+      records.mapTypes(id, (type) => merged[type]!)
+    }
   }
 
   run(): { readonly canonical: Int32Array } {
@@ -94,7 +130,7 @@ class Deduplication {
 
   #primitive(id: number): void {
     const kind = this.#records.kind(id)
-    if (!PRIMITIVES.has(kind)) return
+    if (!PRIMITIVES.has(kind) || this.#map[id] !== UNPROCESSED) return
     const equal = this.#equal
     const isEnum = equal.isEnum(id)
     // Enums are found by name, so that one that is declared only meets the one that has the values.

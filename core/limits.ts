@@ -20,6 +20,8 @@ export const limits = {
     maxDefinitionSteps: 500_000,
     /** The same of all definitions; undeduplicated kernels reach 3 million. */
     maxDumpSteps: 20_000_000,
+    /** Pairs of types that one deduplication compares; 562k types take some 3 million. */
+    maxDedupSteps: 1_000_000_000,
   },
   elf: {
     /** Sections or segments; kernels linked with -ffunction-sections have some 100,000. */
