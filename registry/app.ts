@@ -5,6 +5,7 @@ import { hubVersion } from '../core/version.ts'
 import { RegistryError } from './errors.ts'
 import type { Hub } from './hub.ts'
 import { problemResponse } from './middleware/errors.ts'
+import { countRequests } from './middleware/count.ts'
 import { noRoute } from './middleware/methods.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { blobRoutes } from './routes/blobs.ts'
@@ -15,6 +16,7 @@ import { getShRoutes } from './routes/get-sh.ts'
 import { healthRoutes } from './routes/health.ts'
 import { homeRoutes } from './routes/home.ts'
 import { kernelRoutes } from './routes/kernels.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { resolveRoutes } from './routes/resolve.ts'
 import { toolRoutes } from './routes/tools.ts'
 import type { Env } from './sender.ts'
@@ -27,6 +29,7 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>()
   app.onError((err, c) => problemResponse(err, c, hub.log))
   app.notFound((c) => problemResponse(noRoute(app, c), c, hub.log))
+  app.use(countRequests(hub.metrics))
   app.use(
     '/v1/*',
     bodyLimit({
@@ -43,7 +46,14 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     openapi: '3.1.0',
     info: { title: 'btfhub', version: hubVersion, description: 'Kernel BTF by release.' },
   })
-  for (const routes of [healthRoutes, getShRoutes, homeRoutes, debuginfodRoutes, coolbpfRoutes]) {
+  for (const routes of [
+    healthRoutes,
+    metricsRoutes,
+    getShRoutes,
+    homeRoutes,
+    debuginfodRoutes,
+    coolbpfRoutes,
+  ]) {
     app.route('/', routes(hub))
   }
   for (const root of ARCHIVE_ROOTS) app.route(root, archiveRoutes(hub))

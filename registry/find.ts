@@ -1,3 +1,4 @@
+import type { Sha256 } from '../core/digest.ts'
 import type { Arch } from '../core/kernel.ts'
 import type { Build, Tool } from '../store/types.ts'
 import type { Match } from './api.ts'
@@ -26,7 +27,12 @@ export interface Wanted {
   readonly assumedArch?: Arch
   /** `NAME` or `NAME@VERSION`; the full BTF where it is not given. */
   readonly tool?: string | undefined
+  /** How min BTF of objects that no tool has is made of a full one; not together with `tool`. */
+  readonly cut?: Cut
 }
+
+/** Makes a min BTF of a full one. */
+export type Cut = (btf: Sha256) => Promise<Content>
 
 /** Layouts of one release that min BTF is made of to see whether they come to the same. */
 const MAX_LAYOUTS = 16
@@ -37,25 +43,33 @@ const MAX_LAYOUTS = 16
  * `AMBIGUOUS`, `CONTRADICTION`, `BAD_REQUEST`, `TOOL_UNFIT` or `BUSY`.
  */
 export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
+  try {
+    const found = await findFresh(hub, wanted)
+    hub.metrics.count(hub.metrics.resolves, found.match)
+    return found
+  } catch (err) {
+    const code = err instanceof RegistryError ? err.code : 'INTERNAL'
+    hub.metrics.count(hub.metrics.resolves, code.toLowerCase().replaceAll('_', '-'))
+    throw err
+  }
+}
+
+async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
   const facts = readFacts(wanted.kernel, wanted.assumedArch === undefined ? {} : { arch: wanted.assumedArch })
   const known = await hub.snapshots.get()
   try {
-    return await findIn(hub, known, facts, wanted.tool)
+    return await findIn(hub, known, facts, wanted)
   } catch (err) {
     if (!(err instanceof RegistryError && err.code === 'NOT_FOUND')) throw err
     const newer = await hub.snapshots.refresh()
     if (newer.id === known.id) throw err
-    return findIn(hub, newer, facts, wanted.tool)
+    return findIn(hub, newer, facts, wanted)
   }
 }
 
-async function findIn(
-  hub: Hub,
-  snapshot: Snapshot,
-  facts: KernelFacts,
-  toolSpec: string | undefined,
-): Promise<Found> {
-  const tool = toolSpec === undefined ? null : findTool(snapshot, toolSpec)
+async function findIn(hub: Hub, snapshot: Snapshot, facts: KernelFacts, wanted: Wanted): Promise<Found> {
+  const tool = wanted.tool === undefined ? null : findTool(snapshot, wanted.tool)
+  const cut = tool === null ? wanted.cut : (btf: Sha256) => hub.minBtfs.get(tool, btf)
   const resolution = resolve(snapshot.kernels, facts)
   switch (resolution.kind) {
     case 'unasked':
@@ -66,13 +80,14 @@ async function findIn(
       throw new RegistryError('NOT_FOUND', resolution.detail, { facts: { nearest: [...resolution.nearest] } })
     case 'found': {
       const { build, match } = resolution
-      return { build, match, btf: await btfOf(hub, build, tool), tool, snapshot }
+      const btf = cut === undefined ? blobContent(hub.blobs, build.btf) : await cut(build.btf.digest)
+      return { build, match, btf, tool, snapshot }
     }
     case 'ambiguous': {
-      if (tool === null || resolution.builds.length > MAX_LAYOUTS) {
+      if (cut === undefined || resolution.builds.length > MAX_LAYOUTS) {
         throw ambiguous(resolution.builds.map((build) => ({ build, btf: build.btf })))
       }
-      return { ...(await sameForTool(hub, resolution.builds, tool)), match: resolution.match, tool, snapshot }
+      return { ...(await sameWhenCut(resolution.builds, cut)), match: resolution.match, tool, snapshot }
     }
   }
 }
@@ -84,17 +99,12 @@ export function findTool(snapshot: Snapshot, spec: string): Tool {
   return tool
 }
 
-async function btfOf(hub: Hub, build: Build, tool: Tool | null): Promise<Content> {
-  return tool === null ? blobContent(hub.blobs, build.btf) : hub.minBtfs.get(tool, build.btf.digest)
-}
-
 /** Layouts that differ may be the same to a tool (DESIGN 4.1); then the newest build's min BTF is given. */
-async function sameForTool(
-  hub: Hub,
+async function sameWhenCut(
   builds: readonly Build[],
-  tool: Tool,
+  cut: Cut,
 ): Promise<{ readonly build: Build; readonly btf: Content }> {
-  const mins = await Promise.all(builds.map(async (build) => ({ build, btf: await btfOf(hub, build, tool) })))
+  const mins = await Promise.all(builds.map(async (build) => ({ build, btf: await cut(build.btf.digest) })))
   if (new Set(mins.map((min) => min.btf.digest)).size > 1) throw ambiguous(mins)
   return mins[0] as (typeof mins)[number]
 }

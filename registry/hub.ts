@@ -3,6 +3,7 @@ import type { BlobStore, Catalog, Derived } from '../store/index.ts'
 import { createDerived } from '../store/index.ts'
 import { Bodies } from './bodies.ts'
 import { HotAnswers } from './hot-answers.ts'
+import { Metrics } from './metrics.ts'
 import { MinBtfs } from './min-btfs.ts'
 import { Sender } from './sender.ts'
 import { Snapshots } from './snapshots.ts'
@@ -23,6 +24,7 @@ export interface Hub extends RegistryDeps {
   readonly minBtfs: MinBtfs
   readonly hot: HotAnswers
   readonly sender: Sender
+  readonly metrics: Metrics
   /** True once it is about to stop: it answers, but wants no new work. */
   draining: boolean
 }
@@ -40,6 +42,7 @@ export function createHub(deps: RegistryDeps): Hub {
     snapshots: new Snapshots(deps.catalog, deps.log),
     minBtfs: new MinBtfs(deps),
     sender: new Sender({ derived, hot, bodies: new Bodies(), log: deps.log }),
+    metrics: new Metrics(),
     draining: false,
   }
 }

@@ -58,6 +58,11 @@ export class MinBtfs {
     return this.#made
   }
 
+  /** How many wait to be made. */
+  get waiting(): number {
+    return this.#queue.size
+  }
+
   /** Throws RegistryError `TOOL_UNFIT` where there can be none, `BUSY` where too many wait, StoreError. */
   async get(tool: Tool, btf: Sha256): Promise<Content> {
     const key = `${tool.id} ${btf}`

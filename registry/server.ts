@@ -114,6 +114,8 @@ function sendHot(hub: Hub, incoming: IncomingMessage, outgoing: ServerResponse):
   const snapshot = hub.snapshots.current
   const answer = snapshot === null ? undefined : hub.hot.find(url, incoming.headers, snapshot.id)
   if (answer === undefined) return false
+  hub.metrics.hotHits++
+  if (method === 'GET') hub.metrics.bodyBytes += answer.body.length
   outgoing.writeHead(200, answer.headers as string[])
   outgoing.end(method === 'GET' ? answer.body : undefined, 'latin1')
   return true

@@ -3,10 +3,11 @@ import { describeError } from '../../core/errors.ts'
 import type { Hub } from '../hub.ts'
 import type { Env } from '../sender.ts'
 
-/** `/healthz`: the process answers. `/readyz`: it can say what is there, and wants to be asked. */
+/** `/healthz`, and `/monitoring/health` as btfhub-online had it: the process answers. `/readyz`: it can say what is there, and wants to be asked. */
 export function healthRoutes(hub: Hub): Hono<Env> {
   return new Hono<Env>()
     .get('/healthz', (c) => c.text('ok\n'))
+    .get('/monitoring/health', (c) => c.text('ok\n'))
     .get('/readyz', async (c) => {
       const reason = await whyNotReady(hub)
       return reason === null ? c.text('ready\n') : c.text(`not ready: ${reason}\n`, 503)

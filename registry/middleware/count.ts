@@ -1,0 +1,19 @@
+import type { MiddlewareHandler } from 'hono'
+import { matchedRoutes } from 'hono/route'
+import type { Metrics } from '../metrics.ts'
+import type { Env } from '../sender.ts'
+
+/** Counts every routed request by route and status, and the bytes that its answer announces. */
+export function countRequests(metrics: Metrics): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    await next()
+    const route = matchedRoutes(c).findLast(({ method }) => method !== 'ALL')?.path
+    metrics.count(metrics.requests, route === undefined ? 'none' : plainRoute(route), String(c.res.status))
+    if (c.req.method !== 'HEAD') metrics.bodyBytes += Number(c.res.headers.get('content-length') ?? 0)
+  }
+}
+
+/** `/:arch/:file{…}` without the pattern. */
+function plainRoute(route: string): string {
+  return route.replace(/\{.*\}/, '')
+}
