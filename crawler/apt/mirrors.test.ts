@@ -78,7 +78,7 @@ Components: main
 
   it.each([
     'deb https://download.docker.com/linux/debian bookworm stable',
-    'deb https://deb.nodesource.com/node_20.x nodistro main',
+    'deb https://deb.example.com/node_20.x nodistro main',
     'deb http://archive.ubuntu.com/ubuntu noble main',
     'deb tor+http://x.onion/debian bookworm main',
   ])('%s serves neither', (apt) => {
