@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -21,7 +21,7 @@ export function missingServer(): string | null {
 
 /** nginx with `autoindex`. */
 export async function startNginx(root: string, work: string): Promise<FileServer> {
-  const dir = mkdtempSync(join(work, 'nginx-'))
+  const dir = workFolder(work, 'nginx-')
   const port = await freePort()
   const config = join(dir, 'nginx.conf')
   const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${dir}/${n};`)
@@ -36,7 +36,7 @@ export async function startNginx(root: string, work: string): Promise<FileServer
 
 /** Apache with `mod_autoindex`, as a table with icons as CentOS's debuginfo host has it, or as a plain list. */
 export async function startApache(root: string, work: string, style: 'table' | 'list'): Promise<FileServer> {
-  const dir = mkdtempSync(join(work, 'apache-'))
+  const dir = workFolder(work, 'apache-')
   const port = await freePort()
   const config = join(dir, 'apache.conf')
   const modules = ['mpm_event', 'authz_core', 'dir', 'autoindex', 'mime']
@@ -64,6 +64,12 @@ export async function startApache(root: string, work: string, style: 'table' | '
     ].join('\n'),
   )
   return start('apache2', ['-X', '-f', config], port)
+}
+
+/** Started by root, both serve as somebody else, who has to get to the files. */
+function workFolder(work: string, prefix: string): string {
+  chmodSync(work, 0o755)
+  return mkdtempSync(join(work, prefix))
 }
 
 async function start(program: string, args: readonly string[], port: number): Promise<FileServer> {
