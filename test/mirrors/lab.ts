@@ -84,7 +84,8 @@ export class MirrorLab {
   /** Lists one source. */
   async list(file: unknown, options: LabListOptions = {}): Promise<LabListing> {
     const http = this.http()
-    const deps = { keysDir: this.keysDir, aptRoot: null, tempDir: this.work, now: () => new Date() }
+    // No keys and no mirrors of the machine that runs the tests.
+    const deps = { keysDir: this.keysDir, aptRoot: this.work, tempDir: this.work, now: () => new Date() }
     const [source] = createSources([SourceFile.parse(file)], deps)
     if (source === undefined) throw new Error('no source')
     const { versions = [], arches = [], given = [] } = options
