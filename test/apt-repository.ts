@@ -66,6 +66,8 @@ export interface TestPackage {
   /** More makes a larger package. */
   readonly ballast?: number
   readonly depends?: string
+  /** Files on the disk to put into it, by their path in the package. */
+  readonly files?: Readonly<Record<string, string>>
 }
 
 export interface TestSuite {
@@ -106,6 +108,7 @@ export function addPackage(root: string, pool: string, pkg: TestPackage): void {
         .digest('hex')
         .repeat(pkg.ballast ?? 1),
     )
+    for (const [path, from] of Object.entries(pkg.files ?? {})) put(join(tree, path), readFileSync(from))
     const file = join(root, pool, `${pkg.name}_${pkg.version}_${pkg.arch}.deb`)
     mkdirSync(dirname(file), { recursive: true })
     execFileSync('dpkg-deb', ['--root-owner-group', '-Znone', '-b', tree, file], {
