@@ -94,10 +94,10 @@ export class MutableRecords {
     }
   }
 
-  /** Replaces every type that a record refers to. Throws BtfError `MALFORMED` where that is none of `idCount`. */
-  mapTypes(id: number, map: (type: number) => number): void {
+  /** Replaces every type that a record refers to; `at` is the index of the word that does. */
+  mapTypes(id: number, map: (type: number, at: number) => number): void {
     const replace = (at: number): void => {
-      this.words[at] = map(this.words[at] as number)
+      this.words[at] = map(this.words[at] as number, at)
     }
     const kind = this.kind(id)
     if (REFERENCES.has(kind)) replace(this.starts[id]! + 2)

@@ -20,8 +20,8 @@ export const limits = {
     maxDefinitionSteps: 500_000,
     /** The same of all definitions; undeduplicated kernels reach 3 million. */
     maxDumpSteps: 20_000_000,
-    /** Pairs of types that one deduplication compares; 562k types take some 3 million. */
-    maxDedupSteps: 1_000_000_000,
+    /** Pairs of types that one deduplication compares; real kernels take some 5 million. */
+    maxDedupSteps: 200_000_000,
   },
   elf: {
     /** Sections or segments; kernels linked with -ffunction-sections have some 100,000. */
@@ -128,6 +128,12 @@ export const limits = {
   request: {
     /** A JSON body: banner, build-id, os-release text. */
     maxJsonBytes: 64 * KiB,
+    /** A body with BPF objects; the largest object in the field has some 20 MB. */
+    maxUploadBytes: 32 * MiB,
+    /** Objects in one such body. */
+    maxUploadObjects: 32,
+    /** Such bodies that are held at a time: each may take some three times its size. */
+    maxUploads: 4,
     /** One page of a listing. */
     maxPageSize: 1000,
     /** A release, distro, version or tool name. */
