@@ -1,7 +1,11 @@
+import { availableParallelism } from 'node:os'
+import PQueue from 'p-queue'
+import type { Sha256 } from '../../core/digest.ts'
 import { describeError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
+import { MinimizeError, type MinimizePool, openMinimizePool } from '../../minimize/index.ts'
 import { MinBtfs, RegistryError } from '../../registry/index.ts'
-import type { Build, Store, Tool } from '../../store/index.ts'
+import type { BlobRef, Build, Store, Tool } from '../../store/index.ts'
 
 /** What a tool has come to on all kernels. */
 export interface ToolCoverage {
@@ -42,21 +46,59 @@ export function createMinMaker(store: Store, log: Log): MinMaker {
     },
     async forTool(tool, signal, onProgress) {
       const digests = [...new Set((await store.catalog.builds()).map((build) => build.btf.digest))]
+      const ready = await store.catalog.minBtfs(tool.id)
+      const lacking = digests.filter((digest) => !ready.has(digest)).length
+      const pool = lacking < POOL_FROM ? null : await openPool(store, tool)
       const contents = new Map<string, number>()
       const unfit: { btf: string; reason: string }[] = []
-      for (const [done, btf] of digests.entries()) {
+      let done = 0
+      const make = async (btf: Sha256): Promise<void> => {
         signal.throwIfAborted()
         try {
-          const min = await minBtfs.get(tool, btf)
-          contents.set(min.digest, min.sizeBytes)
+          const known = ready.get(btf)
+          const min = pool === null || known !== undefined ? null : await cut(store, tool, btf, pool)
+          const { digest, sizeBytes } = min ?? (await minBtfs.get(tool, btf))
+          contents.set(digest, sizeBytes)
         } catch (err) {
-          if (!(err instanceof RegistryError)) throw err
+          if (!(err instanceof RegistryError) && !isUnfit(err)) throw err
           unfit.push({ btf, reason: describeError(err) })
         }
-        onProgress(done + 1, digests.length)
+        onProgress(++done, digests.length)
       }
+      try {
+        const queue = new PQueue({ concurrency: pool === null ? 1 : THREADS + 1 })
+        await queue.addAll(digests.map((btf) => () => make(btf)))
+      } finally {
+        await pool?.close()
+      }
+      unfit.sort((a, b) => (a.btf < b.btf ? -1 : 1))
       const bytes = [...contents.values()].reduce((sum, size) => sum + size, 0)
       return { kernels: digests.length - unfit.length, bytes, contents: contents.size, unfit }
     },
   }
+}
+
+/** Threads pay from some kernels on: each reads the tool's objects, and starts in some 50 ms. */
+const POOL_FROM = 16
+const THREADS = availableParallelism()
+
+async function openPool(store: Store, tool: Tool): Promise<MinimizePool> {
+  const objects = []
+  for (const { name, digest } of tool.objects) objects.push({ name, bytes: await store.blobs.read(digest) })
+  return openMinimizePool([{ objects }], THREADS)
+}
+
+/** Reads, cuts in a thread, and keeps. Throws MinimizeError where the tool does not fit the kernel, StoreError. */
+async function cut(store: Store, tool: Tool, btf: Sha256, pool: MinimizePool): Promise<BlobRef> {
+  const [made] = await pool.cut(await store.blobs.read(btf))
+  if (made === undefined) throw new TypeError('a pool gives one min BTF for each tool')
+  if (!made.ok) throw new MinimizeError(made.code, made.message)
+  const ref = await store.blobs.put(made.bytes)
+  await store.catalog.putMinBtf(tool.id, btf, ref)
+  return ref
+}
+
+/** All but a min BTF that is not what it should be, which is a defect of ours. */
+function isUnfit(err: unknown): boolean {
+  return err instanceof MinimizeError && err.code !== 'DIFFERS'
 }
