@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest'
 import { BUILDS, builds, type Fault, FROZEN, MAIN, useAptLab } from '../../test/apt-lab.ts'
 import { missingAptTool } from '../../test/apt-repository.ts'
+import { memoryIndexCache } from '../index.ts'
 import { breakAfter, type Loopback } from '../../test/loopback.ts'
 
 const missing = missingAptTool()
@@ -24,6 +25,11 @@ describe.skipIf(missing !== null)(`ill apt mirrors (skipped: ${missing ?? 'nothi
 
   it.each<[string, string, Fault]>([
     ['503 and then health', inRelease, (_req, res, nth) => nth === 1 && sent(res.writeHead(503).end())],
+    [
+      '429 that says how long',
+      inRelease,
+      (_req, res, nth) => nth === 1 && sent(res.writeHead(429, { 'retry-after': '1' }).end()),
+    ],
     ['a stall before the head', inRelease, (_req, _res, nth) => nth === 1],
     [
       'a reset in the middle of Release',
@@ -52,6 +58,18 @@ describe.skipIf(missing !== null)(`ill apt mirrors (skipped: ${missing ?? 'nothi
       inRelease,
       (req, res) => sent(res.writeHead(302, { location: req.url }).end()),
       /redirects/,
+    ],
+    [
+      'a redirect to a mirror that is dead',
+      inRelease,
+      (_q, res) => sent(res.writeHead(302, { location: 'http://127.0.0.1:9/x' }).end()),
+      /ECONNREFUSED/,
+    ],
+    [
+      '429 that does not say how long',
+      inRelease,
+      (_q, res) => sent(res.writeHead(429).end()),
+      /answered 429/,
     ],
     ['403', inRelease, (_req, res) => sent(res.writeHead(403).end()), /answered 403/],
     [
@@ -96,6 +114,34 @@ describe.skipIf(missing !== null)(`ill apt mirrors (skipped: ${missing ?? 'nothi
     expect((await lab.list([empty, dead])).indexes).toMatchObject([{ outcome: 'failed' }])
     expect((await lab.list([empty, dead], { suites: FROZEN })).indexes).toMatchObject([{ outcome: 'absent' }])
     expect((await lab.list([dead], { suites: FROZEN })).indexes).toMatchObject([{ outcome: 'failed' }])
+  })
+
+  it('believes an ETag that lies no more than what it remembers: the listing stays whole', async () => {
+    const server = await lab.mirror(files, (req, res) => {
+      if (req.url !== inRelease) return false
+      res.setHeader('etag', '"always"')
+      sent(req.headers['if-none-match'] === undefined ? res.end(whole(inRelease)) : res.writeHead(304).end())
+      return true
+    })
+    const cache = memoryIndexCache()
+    const first = await lab.list([server], { cache })
+    const second = await lab.list([server], { cache })
+    expect(builds(second)).toEqual(builds(first))
+    expect(second.indexes).toMatchObject([{ outcome: 'unchanged', signed: true }])
+  })
+
+  it('takes an index that changes between its Release and itself for what it is', async () => {
+    const changed = lab.archive('/debian', {
+      ...MAIN,
+      editPackages: (text) => text.replaceAll('6.1.0-50', '6.1.0-60'),
+    })
+    const server = await lab.mirror(files, (req, res) => {
+      const later = req.url?.includes('Packages') === true ? changed.get(req.url) : undefined
+      return later !== undefined && sent(res.end(later))
+    })
+    const listing = await lab.list([server])
+    expect(listing.packages).toEqual([])
+    expect(listing.indexes).toMatchObject([{ outcome: 'failed' }])
   })
 
   it('tells an architecture that a suite has not', async () => {
