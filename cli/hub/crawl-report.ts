@@ -62,12 +62,31 @@ export function describeReport(
 function describeIndexes(indexes: CrawlReport['indexes']): string[] {
   const sum = (outcome: string): number => indexes.filter((index) => index.outcome === outcome).length
   return [
-    ...indexes
-      .filter((index) => index.outcome === 'failed')
-      .map((index) => `index FAILED: ${index.index}: ${index.reason ?? 'no reason is known'}`),
+    ...describeFailed(indexes.filter((index) => index.outcome === 'failed')),
     ...indexes
       .filter((index) => index.outcome !== 'failed' && index.outcome !== 'absent' && !index.signed)
       .map((index) => `index without a verified signature: ${index.index}`),
     `indexes: ${sum('new')} new, ${sum('unchanged')} unchanged, ${sum('absent')} not offered, ${sum('failed')} failed`,
   ]
+}
+
+/** Where a host is down all its indexes fail: of a distribution's version the first few say enough. */
+const FAILED_SHOWN = 2
+
+function describeFailed(failed: CrawlReport['indexes']): string[] {
+  const byVersion = new Map<string, (typeof failed)[number][]>()
+  for (const index of failed) {
+    const [version = index.index] = index.index.split(' ')
+    const others = byVersion.get(version)
+    if (others === undefined) byVersion.set(version, [index])
+    else others.push(index)
+  }
+  return [...byVersion].flatMap(([version, indexes]) => [
+    ...indexes
+      .slice(0, FAILED_SHOWN)
+      .map((index) => `index FAILED: ${index.index}: ${index.reason ?? 'no reason is known'}`),
+    ...(indexes.length > FAILED_SHOWN
+      ? [`index FAILED: ${indexes.length - FAILED_SHOWN} more of ${version} (--json shows all)`]
+      : []),
+  ])
 }

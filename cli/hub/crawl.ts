@@ -65,14 +65,21 @@ export interface CrawlDeps extends IngestDeps {
   readonly onBuild: (build: Build) => Promise<void>
 }
 
+/** Each reads a few indexes of some ten megabytes at a time. */
+const SOURCES_AT_ONCE = 4
+
 /** Everything that the indexes offer, and what this hub has of it. Reads indexes, downloads no package. */
 export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise<CrawlPlan> {
   const startedMs = performance.now()
   const listed: KernelPackage[] = []
   const indexes: IndexReport[] = []
   const whole: IndexReport[] = []
-  for (const source of deps.sources) {
-    const listing = await source.list(options.scope, deps.context)
+  // A source whose hosts are slow to answer, or to say nothing, does not keep the others waiting.
+  const queue = new PQueue({ concurrency: SOURCES_AT_ONCE })
+  const listings = await queue.addAll(
+    deps.sources.map((source) => () => source.list(options.scope, deps.context)),
+  )
+  for (const listing of listings) {
     indexes.push(...listing.indexes)
     listed.push(...listing.packages)
     if (listing.partial !== true) whole.push(...listing.indexes)
