@@ -2,6 +2,7 @@
 export { Btf, parseBtf } from './btf.ts'
 export { ByteReader, type Endian } from './bytes.ts'
 export { checkCycles } from './cycles.ts'
+export { COMPAT_LEVELS, type CompatLevel, lowerBtf } from './compat.ts'
 export { dedupBtf, type DedupOptions, withoutKabiNumber } from './dedup.ts'
 export { diffTypes } from './diff.ts'
 export type * from './diff-types.ts'
