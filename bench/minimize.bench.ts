@@ -63,7 +63,7 @@ async function* benchPair(dir: string): AsyncGenerator<ComparisonResult> {
     input,
     ours: ours(() => minimizeFor(tool, view).bytes),
     theirs,
-    atLeast: 50,
+    atLeast: 20,
     rounds: 5,
   })
 }

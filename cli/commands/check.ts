@@ -16,6 +16,7 @@ import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { groupsOfFiles, groupsOfHub, type KernelGroup } from '../hub/check-kernels.ts'
 import { withStore } from '../hub/open.ts'
 import type { Invocation } from '../main.ts'
+import { readAhead } from '../read-ahead.ts'
 import { formatTable } from '../terminal.ts'
 
 export interface CheckOptions {
@@ -52,6 +53,9 @@ export async function check(options: CheckOptions, invocation: Invocation): Prom
   if (findings.some(({ effect }) => effect !== 'guarded')) throw new Exit(ExitCode.failed)
 }
 
+/** Kernels that are unpacked while another one is checked. */
+const READ_AHEAD = 2
+
 async function checkAll(
   objects: readonly CheckedObject[],
   groups: readonly KernelGroup[],
@@ -59,12 +63,14 @@ async function checkAll(
   { signal }: Invocation,
 ): Promise<CheckResult[]> {
   const results: CheckResult[] = []
-  for (const { kernels: found, load } of groups) {
-    signal.throwIfAborted()
+  const wanted = groups.flatMap(({ kernels: found, load }) => {
     const kernels = found.filter((kernel) => arch === null || kernel.arch === arch)
-    if (kernels.length === 0) continue
-    const view = new KernelView(await load())
-    results.push({ kernels, objects: objects.map((object) => checkObject(object, view)) })
+    return kernels.length === 0 ? [] : [{ kernels, load }]
+  })
+  for await (const { item, result } of readAhead(wanted, READ_AHEAD, ({ load }) => load())) {
+    signal.throwIfAborted()
+    const view = new KernelView(result)
+    results.push({ kernels: item.kernels, objects: objects.map((object) => checkObject(object, view)) })
   }
   return results
 }

@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Btf } from '../../btf/index.ts'
 import { writeFileAtomic } from '../../core/temp-file.ts'
 import {
   type BundleItem,
@@ -14,6 +15,7 @@ import { readBtf } from '../input.ts'
 import { baseRelease, findKernelFiles, type KernelFile } from '../kernel-files.ts'
 import type { Invocation } from '../main.ts'
 import { compareEngines, type Cut, type Cutter, cutWithBpftool, cutWithOurs } from '../minimize-engines.ts'
+import { readAhead } from '../read-ahead.ts'
 import { tellBundle } from './bundle.ts'
 
 export interface MinimizeOptions {
@@ -51,10 +53,15 @@ interface Work {
   readonly invocation: Invocation
 }
 
+/** Kernels that are unpacked while another one is cut. */
+const READ_AHEAD = 2
+
 async function writeEach(files: readonly KernelFile[], work: Work): Promise<void> {
   const target = await outputs(files, work.options.output)
-  for (const [file, output] of target) {
-    const { bytes } = await cutFile(file, output, work)
+  const read = ([file]: readonly [string, string]): Promise<Btf> => readBtf(file, work.invocation)
+  for await (const { item, result } of readAhead([...target], READ_AHEAD, read)) {
+    const [file, output] = item
+    const { bytes } = await cutFile(file, result, output, work)
     await writeFileAtomic(output, bytes)
   }
 }
@@ -67,8 +74,10 @@ async function writeLayout(files: readonly KernelFile[], layout: BundleLayout, w
       throw new UsageError(`${path}: --layout needs files at DISTRO/VERSION/ARCH/RELEASE.btf`)
     return { path, kernel }
   })
-  for (const { path, kernel } of named) {
-    const { bytes } = await cutFile(path, `${kernel.release}.btf`, work)
+  const read = ({ path }: { readonly path: string }): Promise<Btf> => readBtf(path, work.invocation)
+  for await (const { item, result } of readAhead(named, READ_AHEAD, read)) {
+    const { path, kernel } = item
+    const { bytes } = await cutFile(path, result, `${kernel.release}.btf`, work)
     items.push({ kernel, bytes })
   }
   const { options, invocation } = work
@@ -79,10 +88,9 @@ async function writeLayout(files: readonly KernelFile[], layout: BundleLayout, w
   )
 }
 
-async function cutFile(file: string, output: string, work: Work): Promise<Cut> {
+async function cutFile(file: string, btf: Btf, output: string, work: Work): Promise<Cut> {
   const { options, tool, cut, invocation } = work
   invocation.signal.throwIfAborted()
-  const btf = await readBtf(file, invocation)
   const made = await cut(btf)
   const differences = options.compare
     ? await compareEngines(tool, options.object, btf, invocation.signal)
