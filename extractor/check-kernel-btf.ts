@@ -35,6 +35,8 @@ const LEAST_TYPES = 5000
 
 /** Two or three are usual (kABI macros, files of its own definitions); hundreds mean that deduplication failed. */
 const MANY_COPIES = 8
+/** More than is usual, and worth a word. */
+const SOME_COPIES = 4
 
 /**
  * Checks that bytes are the BTF of a whole kernel, before anybody gets them: parsed whole, and what every kernel has
@@ -50,9 +52,12 @@ export function checkKernelBtf(bytes: Uint8Array): readonly string[] {
   }
   for (const core of CORE_TYPES) checkCoreType(btf, core)
   const copies = structsOf(btf, 'task_struct').length
-  return copies < MANY_COPIES
-    ? []
-    : [`badly deduplicated: ${types} types, task_struct is defined ${copies} times`]
+  if (copies >= MANY_COPIES) {
+    throw invalid(
+      `badly deduplicated: ${types} types, task_struct is defined ${copies} times; whatever is relocated against it is ambiguous`,
+    )
+  }
+  return copies < SOME_COPIES ? [] : [`task_struct is defined ${copies} times`]
 }
 
 function parseWhole(bytes: Uint8Array): Btf {
