@@ -145,7 +145,12 @@ export class AptLab {
       bounds: { tries: 2, backoffBaseMs: 5, backoffMaxMs: 10, idleTimeoutMs: 300, maxRedirects: 3 },
     })
     this.#clients.push(http)
-    const deps = { keysDir: this.#keysDir, aptRoot: options.aptRoot ?? null, tempDir: this.work, now: () => new Date() }
+    const deps = {
+      keysDir: this.#keysDir,
+      aptRoot: options.aptRoot ?? null,
+      tempDir: this.work,
+      now: () => new Date(),
+    }
     const [source] = createSources([sourceFile(mirrors, options)], deps)
     if (source === undefined) throw new Error('no source')
     const scope = { versions: [], arches: options.arches ?? ['x86_64'], mirrors: options.given ?? [] }

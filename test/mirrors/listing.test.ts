@@ -162,6 +162,20 @@ describe.skipIf(missing !== null)(
       expect(listing.indexes.every(({ outcome }) => outcome !== 'failed')).toBe(true)
     })
 
+    it('Ubuntu by http, without its keys and without having been named: not believed', async () => {
+      const ubuntu = sources.get('ubuntu')
+      const [apt] = ubuntu?.indexes ?? []
+      if (ubuntu === undefined || apt?.format !== 'apt') throw new Error('expected an apt index')
+      const archives = apt.archives.map((archive) => ({ ...archive, mirrors: [`${nginx.url}/ubuntu`] }))
+      const source = { ...ubuntu, indexes: [{ ...apt, archives }] }
+      const listing = await lab.list(source, { versions: ['20.04'], arches: ['x86_64'] })
+      expect(listing.packages).toEqual([])
+      expect(listing.indexes.some(({ outcome }) => outcome === 'failed')).toBe(true)
+      expect(listing.indexes.find(({ outcome }) => outcome === 'failed')?.reason).toMatch(
+        /http proves nothing/,
+      )
+    })
+
     it('costs next to nothing when nothing is new', async () => {
       const cache = memoryIndexCache()
       const scope = { versions: ['8'], arches: ['x86_64'] as const, given: [`${nginx.url}/anolis`], cache }
