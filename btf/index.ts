@@ -45,6 +45,7 @@ export {
   skipModifiersAndTypedefs,
 } from './layout.ts'
 export { loadBtf, rawBtf } from './load.ts'
+export { mergeBtf } from './merge.ts'
 export { nameEquals } from './name-equals.ts'
 export { essentialName } from './name-index.ts'
 export { StringTable } from './strings.ts'
