@@ -54,7 +54,7 @@ async function* benchPair(dir: string): AsyncGenerator<ComparisonResult> {
     ours: ours(() => minimizeFor(prepareTool([parseBpfObject('execwatch', bpf)]), loadBtf(kernel)).bytes),
     theirs,
     atLeast: 5,
-    rounds: 5,
+    rounds: 11,
   })
   const tool = prepareTool([parseBpfObject('execwatch', bpf)])
   const view = new KernelView(loadBtf(kernel))
