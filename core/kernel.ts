@@ -53,6 +53,8 @@ const MAJOR_ONLY: ReadonlySet<string> = new Set([
   'almalinux',
   'amzn',
   'debian',
+  'anolis',
+  'alinux',
 ])
 
 /** An architecture by any of its names; null where there is none of that name. */
