@@ -118,7 +118,7 @@ export const limits = {
   process: {
     /** pahole on the largest kernels takes some 3 minutes on two slow cores. */
     paholeTimeoutMs: 30 * 60_000,
-    /** Address space of pahole, for all its threads: it maps vmlinux, and takes up to 4 GiB for the largest. */
+    /** Address space of pahole with all its threads, each of which reserves more than it uses. */
     paholeMaxBytes: 24 * GiB,
     /** Memory of one decompressor; `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB. */
     maxDecoderBytes: 1 * GiB,
