@@ -182,6 +182,9 @@ export type BtfQuery = z.infer<typeof BtfQuery>
 export const MinQuery = BtfQuery.omit({ tool: true, variant: true })
 export type MinQuery = z.infer<typeof MinQuery>
 
+export const MinimizeQuery = MinQuery.extend({ release: ResolveRequest.shape.release })
+export type MinimizeQuery = z.infer<typeof MinimizeQuery>
+
 export const KernelsQuery = z
   .strictObject({
     distro: name,

@@ -1,5 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
+import type { MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
+import { except } from 'hono/combine'
 import { limits } from '../core/limits.ts'
 import { hubVersion } from '../core/version.ts'
 import { RegistryError } from './errors.ts'
@@ -10,6 +12,7 @@ import { noRoute } from './middleware/methods.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { btfRoutes } from './routes/btf.ts'
+import { btfhubOnlineRoutes } from './routes/btfhub-online.ts'
 import { coolbpfRoutes } from './routes/coolbpf.ts'
 import { debuginfodRoutes } from './routes/debuginfod.ts'
 import { getShRoutes } from './routes/get-sh.ts'
@@ -17,12 +20,18 @@ import { healthRoutes } from './routes/health.ts'
 import { homeRoutes } from './routes/home.ts'
 import { kernelRoutes } from './routes/kernels.ts'
 import { metricsRoutes } from './routes/metrics.ts'
+import { minimizeRoutes } from './routes/minimize.ts'
 import { resolveRoutes } from './routes/resolve.ts'
+import { tarCatalogRoutes } from './routes/tar-catalog.ts'
 import { toolRoutes } from './routes/tools.ts'
 import type { Env } from './sender.ts'
+import { boundUploads } from './uploads.ts'
 
 /** Where btfhub's layout is served: at the root, as GitHub serves btfhub-archive, and as Datadog's agents ask. */
 const ARCHIVE_ROOTS = ['/', '/aquasecurity/btfhub-archive/raw/main', '/btfs'] as const
+
+/** Paths that take BPF objects. */
+const UPLOADS = ['/v1/minimize', '/api/v1/customize'] as const
 
 /** All routes of a registry (DESIGN 6), without listening: a server or a test gives it requests. */
 export function createApp(hub: Hub): OpenAPIHono<Env> {
@@ -30,16 +39,10 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
   app.onError((err, c) => problemResponse(err, c, hub.log))
   app.notFound((c) => problemResponse(noRoute(app, c), c, hub.log))
   app.use(countRequests(hub.metrics))
-  app.use(
-    '/v1/*',
-    bodyLimit({
-      maxSize: limits.request.maxJsonBytes,
-      onError: () => {
-        throw new RegistryError('TOO_LARGE', `the body has more than ${limits.request.maxJsonBytes} bytes`)
-      },
-    }),
-  )
-  for (const routes of [btfRoutes, blobRoutes, kernelRoutes, resolveRoutes, toolRoutes]) {
+  const uploads = boundUploads()
+  for (const path of UPLOADS) app.use(path, uploads)
+  app.use('/v1/*', except([...UPLOADS], boundJson()))
+  for (const routes of [btfRoutes, blobRoutes, kernelRoutes, resolveRoutes, toolRoutes, minimizeRoutes]) {
     app.route('/', routes(hub))
   }
   app.doc31('/openapi.json', {
@@ -53,9 +56,20 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     homeRoutes,
     debuginfodRoutes,
     coolbpfRoutes,
+    btfhubOnlineRoutes,
+    tarCatalogRoutes,
   ]) {
     app.route('/', routes(hub))
   }
   for (const root of ARCHIVE_ROOTS) app.route(root, archiveRoutes(hub))
   return app
+}
+
+function boundJson(): MiddlewareHandler<Env> {
+  return bodyLimit({
+    maxSize: limits.request.maxJsonBytes,
+    onError: () => {
+      throw new RegistryError('TOO_LARGE', `the body has more than ${limits.request.maxJsonBytes} bytes`)
+    },
+  })
 }

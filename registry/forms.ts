@@ -1,5 +1,6 @@
 import type { Sha256 } from '../core/digest.ts'
 import type { Kernel } from '../core/kernel.ts'
+import { type DerivedForm, makeForm } from '../store/index.ts'
 import type { Format } from './api.ts'
 import { type Content, memoryContent } from './content.ts'
 import type { Hub } from './hub.ts'
@@ -14,20 +15,30 @@ export const mediaTypes: Readonly<Record<Format, string>> = {
   sha256: 'text/plain; charset=utf-8',
 }
 
-/** BTF of a kernel in the form that was asked for. Throws what making it throws. */
+/** BTF of a kernel in the form that was asked for, kept where it has to be made. Throws what making it throws. */
 export async function inForm(hub: Hub, btf: Content, kernel: Kernel, format: Format): Promise<Content> {
+  if (format === 'raw') return btf
+  if (format === 'sha256') return checksumLine(btf.digest, `${kernel.release}.btf`)
+  return hub.derived.get(btf.digest, derivedFormOf(kernel, format))
+}
+
+/** The same of BTF that is in no store: nothing is kept. */
+export async function formOfMade(btf: Content, kernel: Kernel, format: Format): Promise<Content> {
+  if (format === 'raw') return btf
+  if (format === 'sha256') return checksumLine(btf.digest, `${kernel.release}.btf`)
+  return memoryContent(await makeForm(derivedFormOf(kernel, format), await btf.read()))
+}
+
+/** What the store calls a form of a kernel's BTF. */
+export function derivedFormOf(kernel: Kernel, format: Exclude<Format, 'raw' | 'sha256'>): DerivedForm {
   switch (format) {
-    case 'raw':
-      return btf
     case 'gz':
     case 'xz':
-      return hub.derived.get(btf.digest, format)
+      return format
     case 'tar.xz':
-      return hub.derived.get(btf.digest, `tar.xz:${kernel.release}.btf`)
+      return `tar.xz:${kernel.release}.btf`
     case 'elf':
-      return hub.derived.get(btf.digest, `elf:${kernel.arch}`)
-    case 'sha256':
-      return checksumLine(btf.digest, `${kernel.release}.btf`)
+      return `elf:${kernel.arch}`
   }
 }
 

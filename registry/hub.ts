@@ -7,6 +7,7 @@ import { Metrics } from './metrics.ts'
 import { MinBtfs } from './min-btfs.ts'
 import { Sender } from './sender.ts'
 import { Snapshots } from './snapshots.ts'
+import { TarCatalog } from './tar-catalog.ts'
 
 /** What a registry is made of. */
 export interface RegistryDeps {
@@ -25,6 +26,7 @@ export interface Hub extends RegistryDeps {
   readonly hot: HotAnswers
   readonly sender: Sender
   readonly metrics: Metrics
+  readonly tarCatalog: TarCatalog
   /** True once it is about to stop: it answers, but wants no new work. */
   draining: boolean
 }
@@ -35,7 +37,7 @@ const MAX_HOT_BYTES = 64 * 1024 * 1024
 export function createHub(deps: RegistryDeps): Hub {
   const derived = createDerived(deps)
   const hot = new HotAnswers(MAX_HOT_BYTES)
-  return {
+  const parts = {
     ...deps,
     derived,
     hot,
@@ -45,4 +47,5 @@ export function createHub(deps: RegistryDeps): Hub {
     metrics: new Metrics(),
     draining: false,
   }
+  return Object.assign(parts, { tarCatalog: new TarCatalog(parts) })
 }

@@ -146,5 +146,6 @@ async function drain(
   clearTimeout(timer)
   await hub.minBtfs.close()
   await Promise.allSettled(underWay)
+  await hub.tarCatalog.settle()
   await hub.derived.settle()
 }

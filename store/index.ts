@@ -10,7 +10,7 @@ export {
 } from './audit.ts'
 export { createDerived, type Derived, type DerivedBlob } from './derive.ts'
 export { openDiskBlobs } from './disk-blobs.ts'
-export type { DerivedForm } from './forms/index.ts'
+export { type DerivedForm, makeForm } from './forms/index.ts'
 export { collectGarbage, type GarbageReport } from './garbage.ts'
 export { withLock } from './lock.ts'
 export { createMemoryBlobs } from './memory-blobs.ts'
