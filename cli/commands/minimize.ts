@@ -33,6 +33,9 @@ export interface MinimizeOptions {
  * for embedding.
  */
 export async function minimizeFiles(options: MinimizeOptions, invocation: Invocation): Promise<void> {
+  // What is wrong with the call is told before anything is read.
+  const files = await findKernelFiles(options.btf)
+  const target = options.layout === undefined ? await outputs(files, options.output) : null
   const objects = []
   for (const file of options.object) objects.push(parseBpfObject(file, await readFile(file)))
   const tool = prepareTool(objects)
@@ -40,10 +43,9 @@ export async function minimizeFiles(options: MinimizeOptions, invocation: Invoca
     options.engine === 'bpftool'
       ? (btf) => cutWithBpftool(options.object, btf, invocation.signal)
       : (btf) => cutWithOurs(tool, btf)
-  const files = await findKernelFiles(options.btf)
   const work = { options, tool, cut, invocation }
-  if (options.layout === undefined) await writeEach(files, work)
-  else await writeLayout(files, options.layout, work)
+  if (target !== null) await writeEach(target, work)
+  else if (options.layout !== undefined) await writeLayout(files, options.layout, work)
 }
 
 interface Work {
@@ -56,8 +58,7 @@ interface Work {
 /** Kernels that are unpacked while another one is cut. */
 const READ_AHEAD = 2
 
-async function writeEach(files: readonly KernelFile[], work: Work): Promise<void> {
-  const target = await outputs(files, work.options.output)
+async function writeEach(target: ReadonlyMap<string, string>, work: Work): Promise<void> {
   const read = ([file]: readonly [string, string]): Promise<Btf> => readBtf(file, work.invocation)
   for await (const { item, result } of readAhead([...target], READ_AHEAD, read)) {
     const [file, output] = item
