@@ -81,7 +81,9 @@ export class MinBtfs {
    * is answered from there. Throws RegistryError as {@link get} does; `BUSY` sooner, since tools come first.
    */
   async ofObjects(objects: readonly UploadedObject[], btf: Sha256): Promise<Content> {
-    const key = `${sha256Of(objects.map(({ digest }) => digest).join())} ${btf}`
+    // Names are in it because refusals have them, and are nobody else's business.
+    const request = objects.map(({ name, digest }) => `${digest} ${name}`)
+    const key = `${sha256Of(request.join('\n'))} ${btf}`
     const ready = this.#kept.get(key) ?? this.#underWay.get(key)
     if (ready !== undefined) return ready
     const unfit = this.#unfit.get(key)
