@@ -30,7 +30,12 @@ export async function debianPair(): Promise<PackagePair> {
   const http = createHttp({ userAgent: hubUserAgent('bench'), hosts: politeHosts, log: silentLog })
   try {
     const files = await loadSources(join(packageRoot, 'data/sources'))
-    const deps = { keysDir: join(packageRoot, 'data/keys'), aptRoot: '/', tempDir: tmpdir(), now: () => new Date() }
+    const deps = {
+      keysDir: join(packageRoot, 'data/keys'),
+      aptRoot: '/',
+      tempDir: tmpdir(),
+      now: () => new Date(),
+    }
     const sources = createSources(
       files.filter((file) => file.id === 'debian'),
       deps,

@@ -221,7 +221,6 @@ function checkNames(btf: Btf): void {
   for (let id = btf.firstId; id < btf.idCount; id++) {
     const type = btf.type(id)
     for (const name of [type.name, ...partNames(type)]) {
-       
       if (!/[\x00-\x1f\x7f]/.test(name)) continue
       throw malformedType(id, btf.byteOffset(id), `name ${JSON.stringify(name)} has control characters`)
     }
