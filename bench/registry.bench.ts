@@ -26,18 +26,21 @@ export async function* benchRegistry(dir: string): AsyncGenerator<ComparisonResu
   await mkdir(files)
   await shell(`curl -fsS -o ${files}/min.btf ${server.url}/v1/min/execwatch/${RELEASE}`, dir)
   const nginx = await startNginx(files, join(dir, 'nginx'))
+  const tuned = await startNginx(files, join(dir, 'nginx-tuned'), { openFileCache: true })
   try {
     const ours: number[] = []
     const theirs: number[] = []
+    const theirsTuned: number[] = []
     for (let round = 0; round < ROUNDS; round++) {
-      const both: [number[], string][] = [
+      const all: [number[], string][] = [
         [ours, `${server.url}/v1/min/execwatch/${RELEASE}`],
         [theirs, `${nginx.url}/min.btf`],
+        [theirsTuned, `${tuned.url}/min.btf`],
       ]
-      for (const [rates, url] of round % 2 === 0 ? both : both.reverse())
+      for (const [rates, url] of round % 2 === 0 ? all : all.reverse())
         rates.push(await requestsPerSecond(url, dir))
     }
-    const [rate, theirRate] = [median(ours), median(theirs)]
+    const [rate, theirRate, tunedRate] = [median(ours), median(theirs), median(theirsTuned)]
     yield {
       work: `GET of a min BTF by release, ${CONNECTIONS} connections; against nginx serving the same file`,
       input: `wrk -t1 -c${CONNECTIONS} -d${SECONDS}s, client and server on the same cores`,
@@ -45,10 +48,13 @@ export async function* benchRegistry(dir: string): AsyncGenerator<ComparisonResu
       theirsMs: 1000 / theirRate,
       ratio: rate / theirRate,
       atLeast: 0.7,
-      notes: [`ours ${rate.toFixed(0)} requests/s, nginx ${theirRate.toFixed(0)} requests/s`],
+      notes: [
+        `ours ${rate.toFixed(0)} requests/s, nginx ${theirRate.toFixed(0)} requests/s`,
+        `nginx with open_file_cache ${tunedRate.toFixed(0)} requests/s: ${(rate / tunedRate).toFixed(2)}x`,
+      ],
     }
   } finally {
-    await nginx.stop()
+    await Promise.all([nginx.stop(), tuned.stop()])
     await server.stop()
   }
 }
