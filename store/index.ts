@@ -11,6 +11,7 @@ export {
 export { createDerived, type Derived, type DerivedBlob } from './derive.ts'
 export { openDiskBlobs } from './disk-blobs.ts'
 export { type DerivedForm, makeForm } from './forms/index.ts'
+export { xz } from './forms/xz.ts'
 export { collectGarbage, type GarbageReport } from './garbage.ts'
 export { withLock } from './lock.ts'
 export { createMemoryBlobs } from './memory-blobs.ts'

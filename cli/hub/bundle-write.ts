@@ -15,7 +15,7 @@ import {
   type LeftOut,
   ustar,
 } from '../../minimize/index.ts'
-import { xz } from './bundle-xz.ts'
+import { xz } from '../../store/index.ts'
 
 export interface WrittenBundle {
   readonly layout: BundleLayout
@@ -72,11 +72,11 @@ async function pack(
       // Neither reader follows links; gzip makes little of what comes twice.
       return gzip(ustar(files, { hardLinks: false }))
     case 'datadog':
-      return xz(ustar(await compressEach(files, signal), { hardLinks: false }), signal)
+      return xz(ustar(await compressEach(files, signal), { hardLinks: false }), { level: 9, signal })
     case 'tree':
     case 'flat': {
       const tar = ustar(files, { hardLinks: true })
-      if (output.endsWith('.xz')) return xz(tar, signal)
+      if (output.endsWith('.xz')) return xz(tar, { level: 9, signal })
       return output.endsWith('.tar') ? tar : gzip(tar)
     }
   }
@@ -88,7 +88,10 @@ async function compressEach(files: readonly BundleFile[], signal: AbortSignal): 
   return queue.addAll(
     files.map(({ name, bytes }) => async () => {
       const inner = (name.split('/').at(-1) ?? name).replace(/\.tar\.xz$/, '')
-      return { name, bytes: await xz(ustar([{ name: inner, bytes }], { hardLinks: false }), signal) }
+      return {
+        name,
+        bytes: await xz(ustar([{ name: inner, bytes }], { hardLinks: false }), { level: 9, signal }),
+      }
     }),
   )
 }
