@@ -4,13 +4,17 @@ NPM_STAMP := node_modules/.package-lock.json
 # scripts/install.sh puts a Node there where the machine's own is missing or too old.
 export PATH := $(CURDIR)/.tools/node/bin:$(PATH)
 
-.PHONY: hub test check bench build install install-test clean
+.PHONY: hub test nightly check bench build install install-test clean
 
 hub: install build ## crawl a few kernels, serve them on port 8080, show a get
 	scripts/hub.sh
 
 test: install-test build ## lint, types, all tests
 	npm run check
+
+# What is too slow for every push: real kernels of the machine's mirror, large indexes, many kills.
+nightly: install-test build ## all tests, also those that take minutes each
+	BTFHUB_NIGHTLY=1 npm run check
 
 check: $(NPM_STAMP) ## lint, types and tests, nothing installed
 	npm run check
