@@ -1,6 +1,6 @@
 import type { Sha256 } from '../core/digest.ts'
+import { RecentCache } from '../core/recent-cache.ts'
 import type { Content } from './content.ts'
-import { RecentCache } from './recent-cache.ts'
 
 export interface BodiesOptions {
   /** What is kept in memory. */

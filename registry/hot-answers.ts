@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
+import { RecentCache } from '../core/recent-cache.ts'
 import { acceptableEncodings, type Encoding } from './http/encodings.ts'
-import { RecentCache } from './recent-cache.ts'
 
 /** An answer of status 200 as it goes over the wire. */
 export interface HotAnswer {

@@ -4,6 +4,7 @@ import { parseBtf } from '../btf/index.ts'
 import { sha256Of, type Sha256 } from '../core/digest.ts'
 import { describeError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import { RecentCache } from '../core/recent-cache.ts'
 import {
   KernelView,
   MinimizeError,
@@ -15,7 +16,6 @@ import {
 import { type BlobStore, type Catalog, StoreError, type Tool } from '../store/index.ts'
 import { blobContent, type Content, memoryContent } from './content.ts'
 import { RegistryError } from './errors.ts'
-import { RecentCache } from './recent-cache.ts'
 import { formatTool } from './tool-index.ts'
 import type { UploadedObject } from './uploads.ts'
 

@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { Readable } from 'node:stream'
 import PQueue from 'p-queue'
 import { sha256Of, type Sha256 } from '../core/digest.ts'
-import { BoundedCache } from './bounded-cache.ts'
+import { RecentCache } from '../core/recent-cache.ts'
 import { makeForm, type DerivedForm } from './forms/index.ts'
 import { StoreError, type BlobRef, type BlobStore, type Catalog, type StoreErrorCode } from './types.ts'
 
@@ -45,8 +45,8 @@ class DerivedForms implements Derived {
   readonly #catalog: Catalog
   readonly #queue = new PQueue({ concurrency: availableParallelism() })
   readonly #underWay = new Map<string, Promise<DerivedBlob>>()
-  readonly #verified = new BoundedCache<BlobRef>(MAX_VERIFIED)
-  readonly #memory = new BoundedCache<DerivedBlob>(MAX_MEMORY_BYTES)
+  readonly #verified = new RecentCache<BlobRef>(MAX_VERIFIED)
+  readonly #memory = new RecentCache<DerivedBlob>(MAX_MEMORY_BYTES)
 
   constructor(blobs: BlobStore, catalog: Catalog) {
     this.#blobs = blobs
