@@ -134,6 +134,8 @@ export const limits = {
     maxUploadObjects: 32,
     /** Such bodies that are held at a time: each may take some three times its size. */
     maxUploads: 4,
+    /** Kernels that nobody could bring, remembered for a while; each takes some 500 bytes. */
+    maxRefusals: 20_000,
     /** One page of a listing. */
     maxPageSize: 1000,
     /** A release, distro, version or tool name. */

@@ -214,6 +214,7 @@ export const ProblemCode = z.enum([
   'UNSUPPORTED_MEDIA',
   'RANGE_NOT_SATISFIABLE',
   'TOOL_UNFIT',
+  'PENDING',
   'BUSY',
   'UNAVAILABLE',
   'INTERNAL',
@@ -250,6 +251,9 @@ export const Problem = z
       .array(Kernel)
       .optional()
       .meta({ description: 'With NOT_FOUND: similar names, as information only.' }),
+    retry_after: count
+      .optional()
+      .meta({ description: 'With PENDING: after how many seconds to ask again, as `Retry-After` says.' }),
   })
   .meta({ id: 'Problem' })
 export type Problem = z.infer<typeof Problem>

@@ -2,7 +2,7 @@ import { HubError } from '../core/errors.ts'
 import type { Problem, ProblemCode } from './api.ts'
 
 /** What a problem tells besides its code and detail. */
-export type ProblemFacts = Partial<Pick<Problem, 'choices' | 'tells_apart' | 'nearest'>>
+export type ProblemFacts = Partial<Pick<Problem, 'choices' | 'tells_apart' | 'nearest' | 'retry_after'>>
 
 /**
  * Why a request gets no answer. Its status is decided in middleware/errors alone; `headers` go with the answer

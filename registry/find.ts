@@ -6,7 +6,7 @@ import { blobContent, type Content } from './content.ts'
 import { RegistryError } from './errors.ts'
 import { type Asked, type KernelFacts, readFacts } from './facts.ts'
 import type { Hub } from './hub.ts'
-import { resolve } from './resolver.ts'
+import { resolve, type Resolution } from './resolver.ts'
 import type { Snapshot } from './snapshots.ts'
 import { type Candidate, listKernels, tellApart, toChoice } from './wire.ts'
 
@@ -29,6 +29,8 @@ export interface Wanted {
   readonly tool?: string | undefined
   /** How min BTF of objects that no tool has is made of a full one; not together with `tool`. */
   readonly cut?: Cut
+  /** True where nobody else is to be asked: the asker is one whom we would ask. */
+  readonly ownOnly?: boolean
 }
 
 /** Makes a min BTF of a full one. */
@@ -39,8 +41,9 @@ const MAX_LAYOUTS = 16
 
 /**
  * Finds the BTF that a request describes. What is not there is looked for once more in what the catalog says now, so
- * that nobody is told "no" of something that was put in before they asked. Throws RegistryError `NOT_FOUND`,
- * `AMBIGUOUS`, `CONTRADICTION`, `BAD_REQUEST`, `TOOL_UNFIT` or `BUSY`.
+ * that nobody is told "no" of something that was put in before they asked, and then where suppliers may have it. Throws
+ * RegistryError `NOT_FOUND`, `AMBIGUOUS`, `CONTRADICTION`, `BAD_REQUEST`, `TOOL_UNFIT`, `PENDING`, `BUSY` or
+ * `UNAVAILABLE`.
  */
 export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
   try {
@@ -56,28 +59,48 @@ export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
 
 async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
   const facts = readFacts(wanted.kernel, wanted.assumedArch === undefined ? {} : { arch: wanted.assumedArch })
-  const known = await hub.snapshots.get()
-  try {
-    return await findIn(hub, known, facts, wanted)
-  } catch (err) {
-    if (!(err instanceof RegistryError && err.code === 'NOT_FOUND')) throw err
-    const newer = await hub.snapshots.refresh()
-    if (newer.id === known.id) throw err
-    return findIn(hub, newer, facts, wanted)
+  const known = look(await hub.snapshots.get(), facts, wanted)
+  if (known.isHere) return take(hub, known, wanted)
+  const current = look(await hub.snapshots.refresh(), facts, wanted)
+  const lacksTool = wanted.tool !== undefined && current.tool === null
+  if (current.resolution.kind !== 'not-found' || lacksTool || wanted.ownOnly === true) {
+    return take(hub, current, wanted)
   }
+  const landing = await hub.justInTime.bring(facts)
+  if (landing.kind === 'added') return take(hub, look(await hub.snapshots.refresh(), facts, wanted), wanted)
+  return take(hub, current, wanted, landing.why)
 }
 
-async function findIn(hub: Hub, snapshot: Snapshot, facts: KernelFacts, wanted: Wanted): Promise<Found> {
+/** What a snapshot has of what is wanted. */
+interface Looked {
+  readonly snapshot: Snapshot
+  readonly resolution: Resolution
+  /** Null where none is wanted, and where it is not here. */
+  readonly tool: Tool | null
+  /** False where a newer snapshot may have more. */
+  readonly isHere: boolean
+}
+
+function look(snapshot: Snapshot, facts: KernelFacts, wanted: Wanted): Looked {
+  const tool = wanted.tool === undefined ? null : snapshot.tools.find(wanted.tool)
+  const resolution = resolve(snapshot.kernels, facts)
+  const isHere = resolution.kind !== 'not-found' && (wanted.tool === undefined || tool !== null)
+  return { snapshot, resolution, tool, isHere }
+}
+
+async function take(hub: Hub, looked: Looked, wanted: Wanted, why: string | null = null): Promise<Found> {
+  const { snapshot, resolution } = looked
   const tool = wanted.tool === undefined ? null : findTool(snapshot, wanted.tool)
   const cut = tool === null ? wanted.cut : (btf: Sha256) => hub.minBtfs.get(tool, btf)
-  const resolution = resolve(snapshot.kernels, facts)
   switch (resolution.kind) {
     case 'unasked':
       throw new RegistryError('BAD_REQUEST', 'expected at least one of release, build_id, banner')
     case 'contradiction':
       throw new RegistryError('CONTRADICTION', resolution.detail)
-    case 'not-found':
-      throw new RegistryError('NOT_FOUND', resolution.detail, { facts: { nearest: [...resolution.nearest] } })
+    case 'not-found': {
+      const detail = why === null ? resolution.detail : `${resolution.detail}; ${why}`
+      throw new RegistryError('NOT_FOUND', detail, { facts: { nearest: [...resolution.nearest] } })
+    }
     case 'found': {
       const { build, match } = resolution
       const btf = cut === undefined ? blobContent(hub.blobs, build.btf) : await cut(build.btf.digest)

@@ -2,11 +2,13 @@ import type { Log } from '../core/log.ts'
 import type { BlobStore, Catalog, Derived } from '../store/index.ts'
 import { createDerived } from '../store/index.ts'
 import { Bodies } from './bodies.ts'
+import { defaultJustInTime, JustInTime, type JustInTimeOptions } from './just-in-time.ts'
 import { HotAnswers } from './hot-answers.ts'
 import { Metrics } from './metrics.ts'
 import { MinBtfs } from './min-btfs.ts'
 import { Sender } from './sender.ts'
 import { Snapshots } from './snapshots.ts'
+import type { Supplier } from './supplier.ts'
 import { TarCatalog } from './tar-catalog.ts'
 
 /** What a registry is made of. */
@@ -16,10 +18,15 @@ export interface RegistryDeps {
   readonly log: Log
   /** How clients reach this hub, `https://btf.example`; what requests say where it is not given. */
   readonly publicUrl?: string
+  /** Where what is not here may be had, in the order to ask. */
+  readonly suppliers?: readonly Supplier[]
+  readonly justInTime?: Partial<JustInTimeOptions>
+  /** What this hub calls itself in the `Via` of requests to others, so that two hubs do not ask each other in a circle. */
+  readonly via?: string
 }
 
 /** A registry's parts, built once and shared by its routes. */
-export interface Hub extends RegistryDeps {
+export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime'> {
   readonly derived: Derived
   readonly snapshots: Snapshots
   readonly minBtfs: MinBtfs
@@ -27,6 +34,7 @@ export interface Hub extends RegistryDeps {
   readonly sender: Sender
   readonly metrics: Metrics
   readonly tarCatalog: TarCatalog
+  readonly justInTime: JustInTime
   /** True once it is about to stop: it answers, but wants no new work. */
   draining: boolean
 }
@@ -35,16 +43,24 @@ export interface Hub extends RegistryDeps {
 const MAX_HOT_BYTES = 64 * 1024 * 1024
 
 export function createHub(deps: RegistryDeps): Hub {
+  const { suppliers = [], justInTime, ...rest } = deps
   const derived = createDerived(deps)
   const hot = new HotAnswers(MAX_HOT_BYTES)
+  const metrics = new Metrics()
   const parts = {
-    ...deps,
+    ...rest,
     derived,
     hot,
     snapshots: new Snapshots(deps.catalog, deps.log),
     minBtfs: new MinBtfs(deps),
     sender: new Sender({ derived, hot, bodies: new Bodies(), log: deps.log }),
-    metrics: new Metrics(),
+    metrics,
+    justInTime: new JustInTime({
+      suppliers,
+      options: { ...defaultJustInTime, ...justInTime },
+      metrics,
+      log: deps.log,
+    }),
     draining: false,
   }
   return Object.assign(parts, { tarCatalog: new TarCatalog(parts) })

@@ -25,6 +25,12 @@ export class Metrics {
     ['outcome'],
   )
 
+  readonly supplies = counter(
+    'btfhub_supplies_total',
+    'Kernels that were not here and that suppliers were asked for, by supplier and what came of it.',
+    ['supplier', 'outcome'],
+  )
+
   /** Counts one. The number of label sets must be bounded by who calls: no label may be what a client says. */
   count(what: Counter, ...labels: readonly string[]): void {
     const key = labels.join('\n')
@@ -44,7 +50,7 @@ export interface Family {
 
 /** What was counted, ready for {@link formatMetrics}. */
 export function countedFamilies(metrics: Metrics): Family[] {
-  const families = [metrics.requests, metrics.resolves].map((what): Family => {
+  const families = [metrics.requests, metrics.resolves, metrics.supplies].map((what): Family => {
     const samples = [...what.values.values()].map(
       ({ of, count }) =>
         [Object.fromEntries(what.labels.map((label, i) => [label, of[i] ?? ''])), count] as const,

@@ -142,6 +142,7 @@ async function drain(
   hub.snapshots.stop()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+  await hub.justInTime.close()
   await closed
   clearTimeout(timer)
   await hub.minBtfs.close()

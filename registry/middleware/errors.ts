@@ -21,6 +21,7 @@ const PROBLEMS: Readonly<Record<ProblemCode, readonly [status: number, title: st
   UNSUPPORTED_MEDIA: [415, 'The body is of the wrong type'],
   RANGE_NOT_SATISFIABLE: [416, 'There are no such bytes'],
   TOOL_UNFIT: [422, 'No min BTF can be made of this'],
+  PENDING: [503, 'Not yet'],
   BUSY: [503, 'Too much to do'],
   UNAVAILABLE: [503, 'Not now'],
   INTERNAL: [500, 'A defect of this hub'],
@@ -37,7 +38,8 @@ export function problemResponse(err: unknown, c: Context<Env>, log: Log): Respon
   if (known !== err && (known.code === 'INTERNAL' || known.code === 'UNAVAILABLE')) {
     log.error({ path: c.req.path, err: describeError(err), stack: (err as Error).stack }, 'a request failed')
   }
-  const [status, title] = PROBLEMS[known.code]
+  const [refused, title] = PROBLEMS[known.code]
+  const status = known.code === 'PENDING' && takesAccepted(c) ? 202 : refused
   const problem: Problem = {
     type: `urn:btfhub:problem:${known.code.toLowerCase().replaceAll('_', '-')}`,
     title,
@@ -60,6 +62,14 @@ export function problemResponse(err: unknown, c: Context<Env>, log: Log): Respon
       ...known.headers,
     },
   })
+}
+
+/**
+ * Whether "accepted, not done yet" is understood as that: by who asks for JSON, and by who says so (RFC 7240 4.1).
+ * `curl -f` and old agents would save a 202 as the BTF that they asked for.
+ */
+function takesAccepted(c: Context<Env>): boolean {
+  return c.req.path === '/v1/resolve' || /(?:^|[,\s])respond-async\b/i.test(c.req.header('prefer') ?? '')
 }
 
 function toRegistryError(err: unknown): RegistryError {

@@ -25,6 +25,12 @@ function workFamilies(hub: Hub): Family[] {
   return [
     single('btfhub_min_btf_made_total', 'counter', 'Min BTF cut since the start.', hub.minBtfs.made),
     single('btfhub_min_btf_waiting', 'gauge', 'Min BTF that wait to be cut.', hub.minBtfs.waiting),
+    {
+      name: 'btfhub_supply_queue',
+      type: 'gauge',
+      help: 'Kernels that a supplier has still to bring, those under way included.',
+      samples: hub.justInTime.queues.map(({ name, queued }) => [{ supplier: name }, queued] as const),
+    },
     single('process_resident_memory_bytes', 'gauge', 'Memory of this process.', process.memoryUsage.rss()),
     single(
       'process_cpu_seconds_total',

@@ -4,6 +4,7 @@ import { find } from '../find.ts'
 import type { Hub } from '../hub.ts'
 import type { Env } from '../sender.ts'
 import { formatTool } from '../tool-index.ts'
+import { isFromUs } from '../via.ts'
 import { toBlob, toBuild } from '../wire.ts'
 import { describedRoutes, problems } from './open-api.ts'
 
@@ -22,7 +23,11 @@ const postResolve = createRoute({
 export function resolveRoutes(hub: Hub): OpenAPIHono<Env> {
   return describedRoutes().openapi(postResolve, async (c) => {
     const { tool: toolSpec, ...kernel } = c.req.valid('json')
-    const { match, build, btf, tool } = await find(hub, { kernel, tool: toolSpec })
+    const { match, build, btf, tool } = await find(hub, {
+      kernel,
+      tool: toolSpec,
+      ownOnly: isFromUs(c.req.header('via'), hub.via),
+    })
     return c.json(
       { match, build: toBuild(build), btf: toBlob(btf), tool: tool === null ? null : formatTool(tool) },
       200,
