@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { assembleBtf, info } from '../test/helpers/btf-bytes.ts'
+import { readAsOld } from '../test/helpers/old-reader.ts'
 import {
   type Btf,
   type BtfType,
@@ -79,8 +80,7 @@ describe('lowerBtf', () => {
     (level) => {
       const lowered = parseBtf(lowerBtf(parseBtf(encodeBtf(ALL)), level))
       validateBtf(lowered)
-      expect(Math.max(...kinds(lowered))).toBeLessThanOrEqual(CEILINGS[level])
-      expect(lowered.header.headerBytes).toBe(24)
+      expect(readAsOld(lowered.bytes, CEILINGS[level])).toEqual(kinds(lowered))
       expect(lowered.type(4)).toEqual(struct)
       expect(lowered.sizeOrType(2)).toBe(8)
       expect(bpftool(lowered.bytes)).toContain("[4] STRUCT 'task_struct' size=16 vlen=2")
@@ -109,9 +109,59 @@ describe('lowerBtf', () => {
   })
 
   it('keeps negative values of an ENUM64, and leaves out those that have more bits', () => {
-    const values = [-1n, -0x80000000n, -0x80000001n].map((value, i) => ({ name: `V${i}`, value }))
-    const lowered = parseBtf(lowerBtf(parseBtf(encodeBtf([{ ...wide, isSigned: true, values }])), '0.3'))
-    expect(lowered.type(1)).toMatchObject({ isSigned: true, values: values.slice(0, 2) })
+    const values = [-1n, -0x80000000n, -0x80000001n, 5n, 1n << 31n].map((value, i) => ({
+      name: `V${i}`,
+      value,
+    }))
+    const lowered = parseBtf(lowerBtf(parseBtf(encodeBtf([{ ...wide, isSigned: true, values }])), '0.6'))
+    const type = lowered.type(1)
+    if (type.kind !== 'enum') throw new Error(`an enum64 became a ${type.kind}`)
+    expect(type.values.map(({ name, value }) => [name, BigInt.asIntN(32, value)])).toEqual([
+      ['V0', -1n],
+      ['V1', -0x80000000n],
+      ['V3', 5n],
+    ])
+  })
+
+  it('takes the sign of an ENUM away with ENUM64, the value’s bits staying', () => {
+    const values = [{ name: 'MINUS', value: -1n }]
+    const signed: BtfType = { id: 1, kind: 'enum', name: 'e', sizeBytes: 4, isSigned: true, values }
+    const btf = parseBtf(encodeBtf([signed]))
+    expect(() => readAsOld(btf.bytes, CEILINGS['0.6'])).toThrow(/flag that means nothing/)
+    expect(readAsOld(lowerBtf(btf, '0.6'), CEILINGS['0.6'])).toEqual([Kind.ENUM])
+    expect(parseBtf(lowerBtf(btf, '0.6')).type(1)).toMatchObject({ values: [{ value: 0xffffffffn }] })
+    expect(parseBtf(lowerBtf(btf, '1.0')).type(1)).toEqual(signed)
+  })
+
+  it.each<[string, BtfType[], CompatLevel, CompatLevel | null]>([
+    ['FLOAT', [int, float], '0.3', '0.4'],
+    ['TYPE_TAG', [int, { ...tag, id: 2 }], '0.4', '0.6'],
+    ['TYPE_TAG that is an attribute', [int, { ...tag, id: 2, isAttribute: true } as BtfType], '1.0', null],
+    ['DECL_TAG', [int, { ...declared, id: 2, typeId: 3 } as BtfType, { ...struct, id: 3 }], '0.4', '0.6'],
+    ['ENUM64', [int, wide], '0.6', '1.0'],
+  ])('%s is one that an older reader refuses, and reads when it is lowered', (_, types, old, young) => {
+    const native = parseBtf(encodeBtf(types))
+    expect(() => readAsOld(native.bytes, CEILINGS[old])).toThrow()
+    expect(readAsOld(lowerBtf(native, old), CEILINGS[old])).toHaveLength(types.length)
+    if (young !== null) expect(readAsOld(native.bytes, CEILINGS[young])).toEqual(kinds(native))
+  })
+
+  it('is what it was where there is nothing to lower', () => {
+    const plain = encodeBtf([int, { ...struct, id: 2, members: struct.members.slice(0, 1) } as BtfType])
+    for (const level of COMPAT_LEVELS) expect(lowerBtf(parseBtf(plain), level)).toEqual(plain)
+  })
+
+  it('is big-endian where its source is', () => {
+    for (const level of COMPAT_LEVELS) {
+      const lowered = lowerBtf(parseBtf(encodeBtf(ALL, 'big')), level)
+      expect(readAsOld(lowered, CEILINGS[level])).toEqual(kinds(parseBtf(lowered)))
+    }
+  })
+
+  it('refuses split BTF, which an old reader does not know', () => {
+    const base = parseBtf(encodeBtf([int]))
+    const split = parseBtf(assembleBtf({ records: [[0, info(Kind.PTR), 1]], strings: [] }), { base })
+    expect(() => lowerBtf(split, '1.0')).toThrow(/merge it first/)
   })
 
   it('takes the layout section away, and kinds that only it describes', () => {
@@ -130,14 +180,18 @@ describe('lowerBtf', () => {
       layout: sizes,
     })
     const lowered = parseBtf(lowerBtf(parseBtf(bytes), '1.0'))
-    expect(lowered.header).toMatchObject({ headerBytes: 24, layoutBytes: 0 })
+    expect(() => readAsOld(bytes, Kind.ENUM64)).toThrow(/a header of 32 bytes/)
+    expect(readAsOld(lowered.bytes, Kind.DATASEC)).toHaveLength(2)
     expect(kinds(lowered)).toEqual([Kind.INT, Kind.INT])
   })
 
   it('counts no further than old readers: enums lose their last values, structs are refused', () => {
     const values = Array.from({ length: 65540 }, (_, i) => ({ name: `V${i}`, value: BigInt(i) }))
     const long: BtfType = { id: 1, kind: 'enum', name: 'long', sizeBytes: 4, isSigned: false, values }
+    expect(() => readAsOld(encodeBtf([long]), Kind.ENUM64)).toThrow(/bits that mean nothing/)
     expect(parseBtf(lowerBtf(parseBtf(encodeBtf([long])), '1.0')).vlen(1)).toBe(65535)
+    const wide64 = encodeBtf([{ ...long, kind: 'enum64', sizeBytes: 8 }])
+    for (const level of COMPAT_LEVELS) expect(parseBtf(lowerBtf(parseBtf(wide64), level)).vlen(1)).toBe(65535)
     const members = values.map(({ name }) => ({ name, typeId: 1, offsetBits: 0, bitfieldBits: 0 }))
     const union: BtfType = { id: 2, kind: 'union', name: 'u', sizeBytes: 4, members, hasBitfieldSizes: false }
     expect(() => lowerBtf(parseBtf(encodeBtf([int, union])), '1.0')).toThrow(/union u has 65540 elements/)

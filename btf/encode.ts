@@ -44,16 +44,20 @@ export class BtfWriter {
 
   /** The whole BTF in the byte order asked for. */
   finish(endian: Endian): Uint8Array {
-    const strings = this.#strings.finish()
-    const typesBytes = this.#used * 4
-    const header = new Uint32Array([0, HEADER_BYTES, 0, typesBytes, typesBytes, strings.byteLength])
-    const out = new Uint8Array(HEADER_BYTES + typesBytes + strings.byteLength)
-    out.set(fromWords(header, endian), 0)
-    out.set(endian === 'little' ? [0x9f, 0xeb, 1, 0] : [0xeb, 0x9f, 1, 0], 0)
-    out.set(fromWords(this.#words.subarray(0, this.#used), endian), HEADER_BYTES)
-    out.set(strings, HEADER_BYTES + typesBytes)
-    return out
+    return frameBtf(this.#words.subarray(0, this.#used), this.#strings.finish(), endian)
   }
+}
+
+/** A BTF of records, as words of native byte order, and strings: a 24-byte header, nothing between the two. */
+export function frameBtf(words: Uint32Array, strings: Uint8Array, endian: Endian): Uint8Array {
+  const typesBytes = words.byteLength
+  const header = new Uint32Array([0, HEADER_BYTES, 0, typesBytes, typesBytes, strings.byteLength])
+  const out = new Uint8Array(HEADER_BYTES + typesBytes + strings.byteLength)
+  out.set(fromWords(header, endian), 0)
+  out.set(endian === 'little' ? [0x9f, 0xeb, 1, 0] : [0xeb, 0x9f, 1, 0], 0)
+  out.set(fromWords(words, endian), HEADER_BYTES)
+  out.set(strings, HEADER_BYTES + typesBytes)
+  return out
 }
 
 /**
