@@ -1,14 +1,16 @@
 import type { Sha256 } from '../core/digest.ts'
 import type { Arch } from '../core/kernel.ts'
+import { listKernels, tellApart } from '../core/resolve/ambiguity.ts'
+import { type Asked, type KernelFacts, readFacts } from '../core/resolve/facts.ts'
+import { resolve, type Resolution } from '../core/resolve/resolver.ts'
+import { FactsError } from '../core/resolve/types.ts'
 import type { Build, Tool } from '../store/types.ts'
 import type { Match } from './api.ts'
 import { blobContent, type Content } from './content.ts'
 import { RegistryError } from './errors.ts'
-import { type Asked, type KernelFacts, readFacts } from './facts.ts'
 import type { Hub } from './hub.ts'
-import { resolve, type Resolution } from './resolver.ts'
 import type { Snapshot } from './snapshots.ts'
-import { type Candidate, listKernels, tellApart, toChoice } from './wire.ts'
+import { type Candidate, toChoice } from './wire.ts'
 
 /** The one BTF that a request is about. */
 export interface Found {
@@ -51,7 +53,7 @@ export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
     hub.metrics.count(hub.metrics.resolves, found.match)
     return found
   } catch (err) {
-    const code = err instanceof RegistryError ? err.code : 'INTERNAL'
+    const code = err instanceof RegistryError || err instanceof FactsError ? err.code : 'INTERNAL'
     hub.metrics.count(hub.metrics.resolves, code.toLowerCase().replaceAll('_', '-'))
     throw err
   }
@@ -74,7 +76,7 @@ async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
 /** What a snapshot has of what is wanted. */
 interface Looked {
   readonly snapshot: Snapshot
-  readonly resolution: Resolution
+  readonly resolution: Resolution<Build>
   /** Null where none is wanted, and where it is not here. */
   readonly tool: Tool | null
   /** False where a newer snapshot may have more. */

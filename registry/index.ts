@@ -2,7 +2,7 @@
 export { createApp } from './app.ts'
 export { MinBtfs } from './min-btfs.ts'
 export { RegistryError } from './errors.ts'
-export type { KernelFacts } from './facts.ts'
+export type { KernelFacts } from '../core/resolve/facts.ts'
 export { createHub, type Hub, type RegistryDeps } from './hub.ts'
 export { type Supplier, type Supply, SupplyError } from './supplier.ts'
 export type { JustInTimeOptions } from './just-in-time.ts'

@@ -3,7 +3,7 @@ import type { Log } from '../core/log.ts'
 import { limits } from '../core/limits.ts'
 import { RecentCache } from '../core/recent-cache.ts'
 import { RegistryError } from './errors.ts'
-import type { KernelFacts } from './facts.ts'
+import type { KernelFacts } from '../core/resolve/facts.ts'
 import type { Metrics } from './metrics.ts'
 import { type Supplier, SupplyError } from './supplier.ts'
 

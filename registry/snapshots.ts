@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
+import { KernelIndex } from '../core/resolve/kernel-index.ts'
 import type { Build, Catalog } from '../store/types.ts'
-import { KernelIndex } from './kernel-index.ts'
 import { ToolIndex } from './tool-index.ts'
 
 /** A catalog at one moment, in memory. */
@@ -10,7 +10,7 @@ export interface Snapshot {
   /** Another one has another id: what was made from this one is stale then. */
   readonly id: number
   readonly generation: number
-  readonly kernels: KernelIndex
+  readonly kernels: KernelIndex<Build>
   readonly tools: ToolIndex
 }
 

@@ -1,5 +1,5 @@
 import { HubError } from '../core/errors.ts'
-import type { KernelFacts } from './facts.ts'
+import type { KernelFacts } from '../core/resolve/facts.ts'
 
 /**
  * `BUSY`: too much is being brought already. `ILL`: whoever has it could not be asked, so nobody knows. What a supplier

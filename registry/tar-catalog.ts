@@ -2,9 +2,10 @@ import { setImmediate } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
 import { archiveArch } from '../core/kernel.ts'
 import type { Sha256 } from '../core/digest.ts'
+import type { KernelEntry } from '../core/resolve/kernel-index.ts'
+import type { Build } from '../store/types.ts'
 import { derivedFormOf } from './forms.ts'
 import type { Hub } from './hub.ts'
-import type { KernelEntry } from './kernel-index.ts'
 import type { Snapshot } from './snapshots.ts'
 
 /** Datadog's schema: architecture, distribution, version, release. */
@@ -64,7 +65,7 @@ export class TarCatalog {
 
   async #look(snapshot: Snapshot): Promise<TarCatalogAnswer> {
     const tree: TarTree = { x86_64: {}, arm64: {} }
-    const missing: KernelEntry[] = []
+    const missing: KernelEntry<Build>[] = []
     let looked = 0
     for (const entry of snapshot.kernels.entries) {
       if (new Set(entry.builds.map((build) => build.layoutDigest)).size > 1) continue
@@ -79,7 +80,7 @@ export class TarCatalog {
     return { tree, pending: missing.length }
   }
 
-  async #make(entries: readonly KernelEntry[]): Promise<void> {
+  async #make(entries: readonly KernelEntry<Build>[]): Promise<void> {
     for (const { kernel, builds } of entries) {
       if (this.#hub.draining) return
       const [build] = builds
@@ -93,7 +94,7 @@ export class TarCatalog {
   }
 }
 
-function put(tree: TarTree, { kernel }: KernelEntry, sha256: Sha256): void {
+function put(tree: TarTree, { kernel }: KernelEntry<Build>, sha256: Sha256): void {
   const distros = (tree[archiveArch(kernel.arch)] ??= {})
   const versions = (distros[kernel.distro] ??= {})
   const releases = (versions[kernel.version] ??= {})

@@ -1,7 +1,6 @@
-import { formatKernel } from '../core/kernel.ts'
+import type { KernelEntry } from '../core/resolve/kernel-index.ts'
 import type { BlobRef, Build, Tool } from '../store/types.ts'
 import type * as api from './api.ts'
-import type { KernelEntry } from './kernel-index.ts'
 
 /** Path of bytes by digest. */
 export function blobPath(digest: string): string {
@@ -39,11 +38,11 @@ export function toBuild(build: Build): api.Build {
   }
 }
 
-export function toKernelDetail(entry: KernelEntry): api.KernelDetail {
+export function toKernelDetail(entry: KernelEntry<Build>): api.KernelDetail {
   return { ...entry.kernel, builds: entry.builds.map(toBuild) }
 }
 
-export function toKernelSummary(entry: KernelEntry): api.KernelSummary {
+export function toKernelSummary(entry: KernelEntry<Build>): api.KernelSummary {
   const newest = entry.builds[0] as Build
   return {
     ...entry.kernel,
@@ -79,28 +78,4 @@ export function toChoice({ build, btf }: Candidate): api.Choice {
     layout_digest: build.layoutDigest,
     url: blobPath(btf.digest),
   }
-}
-
-/** The facts in which builds differ, by the names that queries have for them. */
-export function tellApart(builds: readonly Build[]): string[] {
-  const facts: Readonly<Record<string, (build: Build) => string | null>> = {
-    distro: (build) => build.kernel.distro,
-    version: (build) => build.kernel.version,
-    arch: (build) => build.kernel.arch,
-    build_id: (build) => build.provenance.buildId,
-    banner: (build) => build.provenance.banner,
-  }
-  return Object.entries(facts)
-    .filter(([, of]) => new Set(builds.map(of)).size > 1)
-    .map(([name]) => name)
-}
-
-/** A line for people about several builds. */
-export function listKernels(builds: readonly Build[]): string {
-  return builds
-    .map(
-      (build) =>
-        `${formatKernel(build.kernel)} (${build.provenance.packageVersion ?? build.btf.digest.slice(0, 12)})`,
-    )
-    .join(', ')
 }

@@ -3,6 +3,7 @@ import { HTTPException } from 'hono/http-exception'
 import { describeError } from '../../core/errors.ts'
 import { KernelNameError } from '../../core/kernel.ts'
 import type { Log } from '../../core/log.ts'
+import { FactsError } from '../../core/resolve/types.ts'
 import { StoreError } from '../../store/types.ts'
 import type { Problem, ProblemCode } from '../api.ts'
 import { RegistryError } from '../errors.ts'
@@ -74,6 +75,7 @@ function takesAccepted(c: Context<Env>): boolean {
 
 function toRegistryError(err: unknown): RegistryError {
   if (err instanceof RegistryError) return err
+  if (err instanceof FactsError) return new RegistryError(err.code, err.message)
   if (err instanceof KernelNameError) return new RegistryError('BAD_REQUEST', err.message)
   if (err instanceof HTTPException) {
     const message = err.message === '' ? 'expected another request' : err.message

@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { archiveArch } from '../../core/kernel.ts'
+import type { Asked } from '../../core/resolve/facts.ts'
 import { cutUpload } from '../cut-upload.ts'
-import type { Asked } from '../facts.ts'
 import { find } from '../find.ts'
 import type { Hub } from '../hub.ts'
 import type { Env } from '../sender.ts'

@@ -1,10 +1,11 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import { z } from 'zod'
 import { KernelNameError, makeKernel, parseArch, parseDistro, parseVersion } from '../../core/kernel.ts'
+import type { KernelEntry } from '../../core/resolve/kernel-index.ts'
+import type { Build } from '../../store/types.ts'
 import { KernelDetail, KernelPage, KernelsQuery } from '../api.ts'
 import { RegistryError } from '../errors.ts'
 import type { Hub } from '../hub.ts'
-import type { KernelEntry } from '../kernel-index.ts'
 import type { Env } from '../sender.ts'
 import { toKernelDetail, toKernelSummary } from '../wire.ts'
 import { describedRoutes, problems } from './open-api.ts'
@@ -41,11 +42,11 @@ export function kernelRoutes(hub: Hub): OpenAPIHono<Env> {
       const { limit = PAGE_SIZE, cursor, ...filter } = c.req.valid('query')
       const { kernels } = await hub.snapshots.get()
       const matches = filterOf(filter)
-      const page: KernelEntry[] = []
+      const page: KernelEntry<Build>[] = []
       for (const entry of kernels.after(cursor === undefined ? null : decodeCursor(cursor))) {
         if (!matches(entry)) continue
         if (page.length === limit)
-          return c.json(toPage(page, encodeCursor(page[limit - 1] as KernelEntry)), 200)
+          return c.json(toPage(page, encodeCursor(page[limit - 1] as KernelEntry<Build>)), 200)
         page.push(entry)
       }
       return c.json(toPage(page, null), 200)
@@ -62,11 +63,11 @@ export function kernelRoutes(hub: Hub): OpenAPIHono<Env> {
     })
 }
 
-function toPage(page: readonly KernelEntry[], next: string | null): KernelPage {
+function toPage(page: readonly KernelEntry<Build>[], next: string | null): KernelPage {
   return { kernels: page.map(toKernelSummary), next_cursor: next }
 }
 
-function filterOf(query: KernelsQuery): (entry: KernelEntry) => boolean {
+function filterOf(query: KernelsQuery): (entry: KernelEntry<Build>) => boolean {
   const distro = query.distro === undefined ? null : parseDistro(query.distro)
   const arch = query.arch === undefined ? null : parseArch(query.arch)
   if (query.arch !== undefined && arch === null) {
@@ -84,7 +85,7 @@ function filterOf(query: KernelsQuery): (entry: KernelEntry) => boolean {
 }
 
 /** Cursors are the last key of a page, opaque so that nobody builds one. */
-function encodeCursor(entry: KernelEntry): string {
+function encodeCursor(entry: KernelEntry<Build>): string {
   return Buffer.from(entry.key).toString('base64url')
 }
 

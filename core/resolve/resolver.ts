@@ -1,15 +1,17 @@
-import { type Kernel, parseVersion } from '../core/kernel.ts'
-import type { Build } from '../store/types.ts'
-import type { Match } from './api.ts'
+import { type Kernel, parseVersion } from '../kernel.ts'
 import { type KernelFacts, trimBanner } from './facts.ts'
 import { distinctKernels, type KernelIndex } from './kernel-index.ts'
+import type { KnownBuild } from './types.ts'
+
+/** Which fact found a build. */
+export type ResolvedBy = 'build-id' | 'banner' | 'release' | 'like'
 
 /** What a hub can say about a kernel that somebody described. */
-export type Resolution =
+export type Resolution<B extends KnownBuild> =
   /** `build` is the newest of builds that are all interchangeable. */
-  | { readonly kind: 'found'; readonly build: Build; readonly match: Match }
+  | { readonly kind: 'found'; readonly build: B; readonly match: ResolvedBy }
   /** Builds of different layout match: the newest of each layout. None of them may be given. */
-  | { readonly kind: 'ambiguous'; readonly builds: readonly Build[]; readonly match: Match }
+  | { readonly kind: 'ambiguous'; readonly builds: readonly B[]; readonly match: ResolvedBy }
   | { readonly kind: 'not-found'; readonly detail: string; readonly nearest: readonly Kernel[] }
   /** The facts exclude each other. */
   | { readonly kind: 'contradiction'; readonly detail: string }
@@ -30,7 +32,7 @@ const CLONES: readonly (readonly string[])[] = [
  * container's, does not count against it; a build that is known to have another build-id or banner than the asker's is
  * never given by its name.
  */
-export function resolve(index: KernelIndex, facts: KernelFacts): Resolution {
+export function resolve<B extends KnownBuild>(index: KernelIndex<B>, facts: KernelFacts): Resolution<B> {
   if (facts.buildId !== null) {
     const builds = index.withBuildId(facts.buildId)
     if (builds.length > 0) return pickConsistent(builds, facts, 'build-id')
@@ -48,15 +50,19 @@ export function resolve(index: KernelIndex, facts: KernelFacts): Resolution {
 }
 
 /** The newest of interchangeable builds; of others, the newest of each layout. `builds` are newest first. */
-function pick(builds: readonly Build[], match: Match): Resolution {
+function pick<B extends KnownBuild>(builds: readonly B[], match: ResolvedBy): Resolution<B> {
   const newestOfLayout = [...new Map([...builds].reverse().map((b) => [b.layoutDigest, b])).values()]
-  const newest = builds[0] as Build
+  const newest = builds[0] as B
   return newestOfLayout.length === 1
     ? { kind: 'found', build: newest, match }
     : { kind: 'ambiguous', builds: newestOfLayout.sort((a, b) => b.id - a.id), match }
 }
 
-function byName(index: KernelIndex, facts: KernelFacts, release: string): Resolution {
+function byName<B extends KnownBuild>(
+  index: KernelIndex<B>,
+  facts: KernelFacts,
+  release: string,
+): Resolution<B> {
   const sameRelease = index.withRelease(release)
   const sameArch = sameRelease.filter((b) => facts.arch === null || b.kernel.arch === facts.arch)
   const named = sameArch.filter(
@@ -81,8 +87,8 @@ function byName(index: KernelIndex, facts: KernelFacts, release: string): Resolu
 function whyNot(
   facts: KernelFacts,
   release: string,
-  sameRelease: readonly Build[],
-  named: readonly Build[],
+  sameRelease: readonly KnownBuild[],
+  named: readonly KnownBuild[],
 ): string {
   if (named.length > 0) {
     const have = new Set(named.map((b) => b.provenance.buildId ?? b.provenance.banner))
@@ -95,12 +101,12 @@ function whyNot(
     : `no kernel has release ${release}`
 }
 
-function hasVersion(build: Build, version: string | null): boolean {
+function hasVersion(build: KnownBuild, version: string | null): boolean {
   return version === null || parseVersion(build.kernel.distro, version) === build.kernel.version
 }
 
 /** Builds of what the asker's distribution is a clone of; those of the same version only, where there are any. */
-function clonesOf(builds: readonly Build[], facts: KernelFacts): Build[] {
+function clonesOf<B extends KnownBuild>(builds: readonly B[], facts: KernelFacts): B[] {
   const family = CLONES.find((clones) => facts.distro !== null && clones.includes(facts.distro)) ?? []
   const like = new Set([...facts.likeDistros, ...family])
   const clones = builds.filter((build) => like.has(build.kernel.distro))
@@ -111,7 +117,7 @@ function clonesOf(builds: readonly Build[], facts: KernelFacts): Build[] {
 }
 
 /** True where the asker's build-id or banner is known not to be this build's. */
-function isKnownOther(build: Build, facts: KernelFacts): boolean {
+function isKnownOther(build: KnownBuild, facts: KernelFacts): boolean {
   const { buildId, banner } = build.provenance
   return (
     (facts.buildId !== null && buildId !== null && buildId !== facts.buildId) ||
@@ -123,18 +129,18 @@ function isKnownOther(build: Build, facts: KernelFacts): boolean {
  * The builds that a build-id or banner named and that nothing else speaks against. Where all are spoken against, one of
  * the facts is wrong, and nobody knows which.
  */
-function pickConsistent(
-  builds: readonly Build[],
+function pickConsistent<B extends KnownBuild>(
+  builds: readonly B[],
   facts: KernelFacts,
   match: 'build-id' | 'banner',
-): Resolution {
+): Resolution<B> {
   const consistent = builds.filter((build) => objection(build, facts) === null)
   if (consistent.length > 0) return pick(consistent, match)
   const detail = builds.map((build) => objection(build, facts)).join('; ')
   return { kind: 'contradiction', detail: `the ${match} is of a kernel ${detail}` }
 }
 
-function objection(build: Build, facts: KernelFacts): string | null {
+function objection(build: KnownBuild, facts: KernelFacts): string | null {
   const { release, arch } = build.kernel
   if (facts.release !== null && facts.release !== release) return `${release}, asked was ${facts.release}`
   if (facts.arch !== null && !facts.archAssumed && facts.arch !== arch) {

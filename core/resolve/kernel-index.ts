@@ -1,31 +1,31 @@
-import type { Sha256 } from '../core/digest.ts'
-import { formatKernel, type Kernel } from '../core/kernel.ts'
-import type { Build } from '../store/types.ts'
+import type { Sha256 } from '../digest.ts'
+import { formatKernel, type Kernel } from '../kernel.ts'
 import { trimBanner } from './facts.ts'
+import type { KnownBuild } from './types.ts'
 
 /** A kernel with its builds. */
-export interface KernelEntry {
+export interface KernelEntry<B extends KnownBuild> {
   /** `core/kernel.formatKernel`: what pages are sorted by. */
   readonly key: string
   readonly kernel: Kernel
   /** Newest first, never empty. */
-  readonly builds: readonly Build[]
+  readonly builds: readonly B[]
 }
 
-/** All builds of a catalog at one moment, by whatever they are asked for. Nothing in it changes. */
-export class KernelIndex {
+/** All builds of a hub at one moment, by whatever they are asked for. Nothing in it changes. */
+export class KernelIndex<B extends KnownBuild> {
   /** Sorted by key. */
-  readonly entries: readonly KernelEntry[]
-  readonly #byKernel = new Map<string, KernelEntry>()
-  readonly #byRelease = new Map<string, Build[]>()
-  readonly #byBuildId = new Map<string, Build[]>()
-  readonly #byBanner = new Map<string, Build[]>()
-  readonly #byDigest = new Map<string, Build[]>()
+  readonly entries: readonly KernelEntry<B>[]
+  readonly #byKernel = new Map<string, KernelEntry<B>>()
+  readonly #byRelease = new Map<string, B[]>()
+  readonly #byBuildId = new Map<string, B[]>()
+  readonly #byBanner = new Map<string, B[]>()
+  readonly #byDigest = new Map<string, B[]>()
   readonly #releases: readonly string[]
 
-  constructor(builds: readonly Build[]) {
+  constructor(builds: readonly B[]) {
     const newestFirst = [...builds].sort((a, b) => b.id - a.id)
-    const byKernel = new Map<string, Build[]>()
+    const byKernel = new Map<string, B[]>()
     for (const build of newestFirst) {
       push(byKernel, formatKernel(build.kernel), build)
       push(this.#byRelease, build.kernel.release, build)
@@ -35,37 +35,37 @@ export class KernelIndex {
       if (banner !== null) push(this.#byBanner, trimBanner(banner), build)
     }
     this.entries = [...byKernel]
-      .map(([key, of]) => ({ key, kernel: (of[0] as Build).kernel, builds: of }))
+      .map(([key, of]) => ({ key, kernel: (of[0] as B).kernel, builds: of }))
       .sort((a, b) => (a.key < b.key ? -1 : 1))
     for (const entry of this.entries) this.#byKernel.set(entry.key, entry)
     this.#releases = [...this.#byRelease.keys()].sort()
   }
 
   /** Builds, newest first, in each of these; empty where there are none. */
-  withRelease(release: string): readonly Build[] {
+  withRelease(release: string): readonly B[] {
     return this.#byRelease.get(release) ?? []
   }
 
-  withBuildId(buildId: string): readonly Build[] {
+  withBuildId(buildId: string): readonly B[] {
     return this.#byBuildId.get(buildId) ?? []
   }
 
-  withBanner(banner: string): readonly Build[] {
+  withBanner(banner: string): readonly B[] {
     return this.#byBanner.get(banner) ?? []
   }
 
-  withDigest(digest: Sha256): readonly Build[] {
+  withDigest(digest: Sha256): readonly B[] {
     return this.#byDigest.get(digest) ?? []
   }
 
-  kernel(kernel: Kernel): KernelEntry | null {
+  kernel(kernel: Kernel): KernelEntry<B> | null {
     return this.#byKernel.get(formatKernel(kernel)) ?? null
   }
 
   /** Entries behind `key`, in order; all of them where it is null. */
-  *after(key: string | null): Generator<KernelEntry> {
+  *after(key: string | null): Generator<KernelEntry<B>> {
     for (let i = key === null ? 0 : this.#firstAfter(key); i < this.entries.length; i++) {
-      yield this.entries[i] as KernelEntry
+      yield this.entries[i] as KernelEntry<B>
     }
   }
 
@@ -85,16 +85,16 @@ export class KernelIndex {
   }
 
   #firstAfter(key: string): number {
-    return lowerBound(this.entries.length, (i) => (this.entries[i] as KernelEntry).key <= key)
+    return lowerBound(this.entries.length, (i) => (this.entries[i] as KernelEntry<B>).key <= key)
   }
 }
 
 /** The kernels of builds, each once. */
-export function distinctKernels(builds: readonly Build[]): Kernel[] {
+export function distinctKernels(builds: readonly KnownBuild[]): Kernel[] {
   return [...new Map(builds.map((build) => [formatKernel(build.kernel), build.kernel])).values()]
 }
 
-function push(map: Map<string, Build[]>, key: string, build: Build): void {
+function push<B>(map: Map<string, B[]>, key: string, build: B): void {
   const list = map.get(key)
   if (list === undefined) map.set(key, [build])
   else list.push(build)

@@ -1,20 +1,20 @@
 import { describe, expect, it } from 'vitest'
-import type { Build } from '../store/types.ts'
-import { sampleBuild, type SampleBuild } from '../test/helpers/store.ts'
+import type { Build } from '../../store/types.ts'
+import { sampleBuild, type SampleBuild } from '../../test/helpers/store.ts'
 import { type Asked, readFacts } from './facts.ts'
 import { KernelIndex } from './kernel-index.ts'
 import { type Resolution, resolve } from './resolver.ts'
 
-function indexOf(...samples: SampleBuild[]): KernelIndex {
+function indexOf(...samples: SampleBuild[]): KernelIndex<Build> {
   return new KernelIndex(samples.map((sample, i): Build => ({ ...sampleBuild(sample), id: i + 1 })))
 }
 
-function ask(index: KernelIndex, asked: Asked): Resolution {
+function ask(index: KernelIndex<Build>, asked: Asked): Resolution<Build> {
   return resolve(index, readFacts(asked))
 }
 
 /** `found distro/version/arch by match`, or the kind. */
-function told(resolution: Resolution): string {
+function told(resolution: Resolution<Build>): string {
   if (resolution.kind === 'found') {
     const { distro, version, arch } = resolution.build.kernel
     return `${distro}/${version}/${arch} by ${resolution.match}`

@@ -9,9 +9,9 @@ import {
   parseDistro,
   parseRelease,
   parseVersion,
-} from '../core/kernel.ts'
-import { parseOsRelease } from '../core/os-release.ts'
-import { RegistryError } from './errors.ts'
+} from '../kernel.ts'
+import { parseOsRelease } from '../os-release.ts'
+import { FactsError } from './types.ts'
 
 /** What an asker said, as it came. */
 export interface Asked {
@@ -44,7 +44,7 @@ export interface KernelFacts {
 
 /**
  * Reads what was asked: aliases, quotes, code names and point releases resolved. `arch` is assumed where it is not
- * said. Throws RegistryError `BAD_REQUEST` for what cannot be, `CONTRADICTION` where two things said exclude each other.
+ * said. Throws FactsError `BAD_REQUEST` for what cannot be, `CONTRADICTION` where two things said exclude each other.
  */
 export function readFacts(asked: Asked, assume: { readonly arch?: Arch } = {}): KernelFacts {
   try {
@@ -70,7 +70,7 @@ export function readFacts(asked: Asked, assume: { readonly arch?: Arch } = {}): 
       codename: os?.codename ?? null,
     }
   } catch (err) {
-    if (err instanceof KernelNameError) throw new RegistryError('BAD_REQUEST', err.message, { cause: err })
+    if (err instanceof KernelNameError) throw new FactsError('BAD_REQUEST', err.message, { cause: err })
     throw err
   }
 }
@@ -83,7 +83,7 @@ export function trimBanner(text: string): string {
 function readBanner(text: string): string {
   const banner = trimBanner(text)
   if (bannerRelease(banner) === null) {
-    throw new RegistryError('BAD_REQUEST', 'banner: expected the text of /proc/version, "Linux version …"')
+    throw new FactsError('BAD_REQUEST', 'banner: expected the text of /proc/version, "Linux version …"')
   }
   return banner
 }
@@ -96,7 +96,7 @@ function readRelease(text: string): string {
 function readArch(text: string): Arch {
   const arch = parseArch(text)
   if (arch === null) {
-    throw new RegistryError(
+    throw new FactsError(
       'BAD_REQUEST',
       `arch ${JSON.stringify(text)}: expected one of ${ARCHES.join(', ')}, amd64, arm64`,
     )
@@ -107,13 +107,13 @@ function readArch(text: string): Arch {
 function readBuildId(text: string): string {
   const id = parseBuildId(text)
   if (id === null) {
-    throw new RegistryError('BAD_REQUEST', `build_id ${JSON.stringify(text)}: expected 8 to 32 bytes in hex`)
+    throw new FactsError('BAD_REQUEST', `build_id ${JSON.stringify(text)}: expected 8 to 32 bytes in hex`)
   }
   return id
 }
 
 function agree(what: string, value: string | null, other: string, otherValue: string | null): void {
   if (value !== null && otherValue !== null && value !== otherValue) {
-    throw new RegistryError('CONTRADICTION', `${what} says ${value}, ${other} says ${otherValue}`)
+    throw new FactsError('CONTRADICTION', `${what} says ${value}, ${other} says ${otherValue}`)
   }
 }
