@@ -30,6 +30,20 @@ export function givenMirrors(
   return found
 }
 
+/**
+ * The mirrors of those given that can be a source's: not those that end like an archive of another source and like none
+ * of its own. One crawl of several sources is given the mirrors of all of them.
+ */
+export function mirrorsFor(
+  own: readonly Archive[],
+  others: readonly Archive[],
+  given: readonly string[],
+): readonly string[] {
+  const named = (base: string, archives: readonly Archive[]): boolean =>
+    archives.some(({ name }) => base.replace(/\/+$/, '').endsWith(`/${name}`))
+  return given.filter((base) => named(base, own) || !named(base, others))
+}
+
 /** True where a base URL's end says that it is a mirror of this archive. */
 export function serves(base: string, archive: Archive): boolean {
   return base.endsWith(`/${archive.name}`) || base.endsWith(`-${archive.id}`)

@@ -2,7 +2,7 @@ import { listApt } from './apt/list.ts'
 import { compareDebianVersions } from './apt/version.ts'
 import { listAutoindex } from './autoindex/list.ts'
 import type { ListDeps } from './deps.ts'
-import { givenMirrors } from './given-mirrors.ts'
+import { givenMirrors, mirrorsFor } from './given-mirrors.ts'
 import { withImageFacts } from './image-facts.ts'
 import { launchpadDetails } from './launchpad/details.ts'
 import { listLaunchpad } from './launchpad/list.ts'
@@ -32,12 +32,20 @@ const READERS: { readonly [Format in Index['format']]: Reader<Format> } = {
 
 /** Sources from their files, in the same order. */
 export function createSources(files: readonly SourceFile[], deps: ListDeps): readonly Source[] {
+  const archivesOf = (some: readonly SourceFile[]): Index['archives'] =>
+    some.flatMap(({ indexes }) => indexes).flatMap(({ archives }) => archives)
   return files.map((file) => {
+    const others = archivesOf(files.filter((other) => other !== file))
     const compareVersions = file.indexes.every(isRpm) ? compareRpmVersions : compareDebianVersions
     return {
       id: file.id,
       compareVersions,
-      async list(scope, context) {
+      async list(asked, context) {
+        const scope = { ...asked, mirrors: mirrorsFor(archivesOf([file]), others, asked.mirrors) }
+        // Only mirrors of other sources were given: nobody is asked for this one.
+        if (asked.mirrors.length > 0 && scope.mirrors.length === 0) {
+          return { packages: [], indexes: [], partial: true }
+        }
         const results: Found[] = []
         for (const index of file.indexes) {
           const own = ownScope(file, index, scope)

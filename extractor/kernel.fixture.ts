@@ -21,8 +21,13 @@ export interface SampleKernel {
   readonly flat: Buffer
 }
 
+/** A struct that only the sample of this release has: by it one sample's BTF is told from another's. */
+export function markerOf(release: string): string {
+  return `only_in_${release.replace(/[^0-9A-Za-z]/g, '_')}`
+}
+
 /** Structs of the core list with sizes that kernels give them, and enough others to make a kernel's number of types. */
-function source(banner: string): string {
+function source(release: string, banner: string): string {
   const padded = (name: string, size: number, members: string): string =>
     `struct ${name} { union { struct { ${members} }; char pad[${size}]; }; };`
   const fillers = Array.from(
@@ -48,10 +53,11 @@ function source(banner: string): string {
       'struct list_head tasks; int pid, tgid; char comm[16]; struct mm_struct *mm; struct cred *cred; struct signal_struct *signal;',
     )}
     ${fillers.join('\n')}
+    struct ${markerOf(release)} { int marker; };
     struct everything {
       struct task_struct *task; struct file *file; struct dentry *dentry; struct super_block *super_block;
       struct vm_area_struct *vma; struct net_device *net_device; struct sk_buff *sk_buff; struct sock *sock;
-      struct filler_2599 *fillers;
+      struct filler_2599 *fillers; struct ${markerOf(release)} *only;
     };
     const char linux_proc_banner[] = "%s version %s (builder@host) (gcc) %s\\n";
     const char hint[] = "Linux version 2.6 or later is needed\\n";
@@ -67,7 +73,7 @@ export async function makeKernel(dir: string, release = '6.1.0-1-sample'): Promi
   await mkdir(dir, { recursive: true })
   const at = (name: string): string => join(dir, name)
   const banner = `Linux version ${release} (builder@host) (gcc (Sample) 12.2.0, GNU ld 2.40) #1 SMP Sample (2026-07-02)`
-  await writeFile(at('kernel.c'), source(banner))
+  await writeFile(at('kernel.c'), source(release, banner))
   await writeFile(at('btf.S'), '.section .BTF, "a"\n.incbin "kernel.btf"\n.section .note.GNU-stack, ""\n')
   run('gcc', ['-g', '-O1', '-fno-pie', '-ffreestanding', '-c', 'kernel.c', '-o', 'kernel.o'], undefined, dir)
   const link = ['-static', '--build-id=sha1', '-e', '_start']

@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { LAUNCHPAD_ORIGIN } from './launchpad.ts'
 
 /** A web server of the field, serving a folder with its own listings. */
 export interface FileServer {
@@ -19,7 +20,7 @@ export function missingServer(): string | null {
   return ['nginx', 'apache2'].find((program) => spawnSync(program, ['-v'], { env }).status !== 0) ?? null
 }
 
-/** nginx with `autoindex`. */
+/** nginx with `autoindex`, and what Launchpad says as answers of its own. */
 export async function startNginx(root: string, work: string): Promise<FileServer> {
   const dir = workFolder(work, 'nginx-')
   const port = await freePort()
@@ -29,7 +30,10 @@ export async function startNginx(root: string, work: string): Promise<FileServer
     config,
     `daemon off; pid ${dir}/pid; error_log ${dir}/error.log; events {}
      http { access_log off; ${temps.join(' ')} default_type application/octet-stream;
-       server { listen 127.0.0.1:${port}; root ${root}; autoindex on; } }`,
+       server { listen 127.0.0.1:${port}; root ${root}; autoindex on;
+         location /launchpad/ {
+           sub_filter ${LAUNCHPAD_ORIGIN} http://$http_host; sub_filter_once off; sub_filter_types *;
+         } } }`,
   )
   return start('nginx', ['-p', dir, '-c', config, '-e', `${dir}/error.log`], port)
 }
