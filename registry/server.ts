@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { createHub, type Hub, type RegistryDeps } from './hub.ts'
+import { QuickAnswers } from './quick.ts'
 
 /** Bounds on connections; requests' bodies are bounded by the routes. */
 export interface ServerLimits {
@@ -77,6 +78,8 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
   )
   server.maxConnections = limits.maxConnections
   server.timeout = limits.idleTimeoutMs
+  const quick = new QuickAnswers(hub, limits)
+  quick.attach(server)
   await listen(server, options)
   hub.snapshots.start(options.pollMs ?? POLL_MS)
   const { port } = server.address() as AddressInfo
@@ -86,7 +89,7 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
     url: `http://${host}:${port}`,
     port,
     hub,
-    stop: () => (stopped ??= drain(hub, server, underWay, limits.drainMs)),
+    stop: () => (stopped ??= drain(hub, server, quick, underWay, limits.drainMs)),
   }
 }
 
@@ -135,13 +138,18 @@ function listen(server: Server, options: ServerOptions): Promise<void> {
 async function drain(
   hub: Hub,
   server: Server,
+  quick: QuickAnswers,
   underWay: ReadonlySet<Promise<void>>,
   drainMs: number,
 ): Promise<void> {
   hub.draining = true
   hub.snapshots.stop()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  const timer = setTimeout(() => server.closeAllConnections(), drainMs)
+  quick.end()
+  const timer = setTimeout(() => {
+    quick.destroy()
+    server.closeAllConnections()
+  }, drainMs)
   await hub.justInTime.close()
   await closed
   clearTimeout(timer)
