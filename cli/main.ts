@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { hubVersion } from '../core/version.ts'
 import type { LogLevel } from '../core/log.ts'
@@ -17,6 +18,8 @@ export interface Invocation {
 /** Runs one command line and sets the exit code. */
 export async function main(argv: readonly string[]): Promise<void> {
   const controller = new AbortController()
+  // A crawl has many requests under way at a time, and each listens.
+  setMaxListeners(0, controller.signal)
   const interrupt = (name: NodeJS.Signals): void => {
     // The second one does not wait for anything.
     if (controller.signal.aborted) process.exit(ExitCode.interrupted)

@@ -8,7 +8,7 @@ import type { ResolveAnswer, ResolveRequest } from '../registry/api.ts'
 import { ClientError } from './errors.ts'
 
 export interface HubOptions {
-  /** For proxies and tests; by default one that honours `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`. */
+  /** For proxies and tests; by default one that honours the proxy variables of the environment. */
   readonly dispatcher?: Dispatcher
   readonly timeouts?: Partial<Timeouts>
 }
@@ -123,9 +123,9 @@ export class HubConnection {
   }
 
   async #once(path: string, maxBytes: number, signal: AbortSignal, json: string | undefined): Promise<Reply> {
-    const { request } = await import('undici')
+    const { requestVia } = await import('../core/http-dispatch.ts')
     const { headersMs, bodyMs } = this.#timeouts
-    const answer = request(`${this.url}${path}`, {
+    const { statusCode, headers, body } = await requestVia(`${this.url}${path}`, {
       method: json === undefined ? 'GET' : 'POST',
       headers: {
         'user-agent': `btfhub/${hubVersion}`,
@@ -138,37 +138,12 @@ export class HubConnection {
       dispatcher: await this.#dispatch(),
       signal,
     })
-    const { statusCode, headers, body } = await this.#inTime(answer, signal)
     const header = (name: string): string | null => {
       const value = headers[name]
       return (Array.isArray(value) ? value[0] : value) ?? null
     }
     const allowed = statusCode === 200 ? maxBytes : MAX_JSON_BYTES
     return { status: statusCode, header, body: await this.#read(path, body, Math.max(allowed, 1024)) }
-  }
-
-  /**
-   * undici's timeouts and its signal do not reach a request that still waits for a connection through a proxy, and it
-   * connects again for ever to one that hangs up (seen with 7.30): after a while its connections are torn down.
-   */
-  async #inTime<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
-    const late = AbortSignal.timeout(this.#timeouts.connectMs + this.#timeouts.headersMs)
-    const either = AbortSignal.any([signal, late])
-    let stop = (): void => {}
-    const stopped = new Promise<never>((_, reject) => {
-      stop = () => reject(late.aborted ? new Error('no answer in time') : (signal.reason as Error))
-      if (either.aborted) stop()
-      either.addEventListener('abort', stop)
-    })
-    try {
-      return await Promise.race([answer, stopped])
-    } catch (err) {
-      if (either.aborted) await this.close()
-      throw err
-    } finally {
-      either.removeEventListener('abort', stop)
-      answer.catch(() => {})
-    }
   }
 
   async #read(path: string, body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Uint8Array> {
@@ -218,15 +193,12 @@ export class HubConnection {
   }
 
   async #dispatch(): Promise<Dispatcher> {
-    this.#dispatcher ??= this.#options.dispatcher ?? (await environmentProxy(this.#timeouts.connectMs))
+    if (this.#dispatcher !== null) return this.#dispatcher
+    const { outwardDispatcher } = await import('../core/http-dispatch.ts')
+    const own = { env: process.env, connectTimeoutMs: this.#timeouts.connectMs }
+    this.#dispatcher = this.#options.dispatcher ?? outwardDispatcher(own)
     return this.#dispatcher
   }
-}
-
-async function environmentProxy(connectMs: number): Promise<Dispatcher> {
-  const { EnvHttpProxyAgent } = await import('undici')
-  // Many proxies tunnel to port 443 only; what is plain HTTP goes through them as a plain request.
-  return new EnvHttpProxyAgent({ connect: { timeout: connectMs }, proxyTunnel: false })
 }
 
 function tryJson(bytes: Uint8Array): unknown {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { ServerResponse } from 'node:http'
 import { connect, createServer as createTcpServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -227,6 +227,15 @@ describe('hosts that want to be left alone', () => {
     const err = await failure(text(http, 'http://does-not-exist.invalid/'))
     expect(describeError(err)).toContain('invalid/: getaddrinfo ENOTFOUND')
     expect(http.stats().requests).toBe(1)
+  })
+
+  it('lets nobody wait for a turn at a host that is left alone', async () => {
+    const policy = { concurrency: 1, delayMs: 60_000 }
+    const http = client({}, { hosts: { others: policy, byHost: {} } })
+    await failure(text(http, 'http://does-not-exist.invalid/'))
+    const started = performance.now()
+    for (const path of 'abc') await failure(text(http, `http://does-not-exist.invalid/${path}`))
+    expect(performance.now() - started).toBeLessThan(5000)
   })
 
   it.each<[string, (res: ServerResponse) => unknown]>([
@@ -483,27 +492,87 @@ it('counts what it transferred', async () => {
   })
 })
 
-it('goes through the proxy that the environment names, but not for hosts under no_proxy', async () => {
-  const server = await serve((_req, res) => res.end('origin'))
-  const tunnels: string[] = []
-  const proxy = createTcpServer((socket) => {
-    socket.on('error', () => undefined)
-    socket.once('data', (head) => {
-      const [line = ''] = head.toString().split('\r\n')
-      tunnels.push(line)
-      const [, host = '', port] = /^CONNECT ([^:]+):(\d+)/.exec(line) ?? []
-      const upstream = connect(Number(port), host, () => socket.write('HTTP/1.1 200 OK\r\n\r\n'))
-      upstream.on('error', () => undefined)
-      socket.pipe(upstream).pipe(socket)
+describe('a proxy', () => {
+  /** A proxy that tunnels; `seen` are the first lines of what it is asked. */
+  async function proxyServer(seen: string[]): Promise<string> {
+    const proxy = createTcpServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', (head) => {
+        const [line = ''] = head.toString().split('\r\n')
+        seen.push(line)
+        const [, to = '', port] = /^(?:CONNECT |GET http:\/\/)([^:]+):(\d+)/.exec(line) ?? []
+        const upstream = connect(Number(port), to, () => {
+          if (line.startsWith('CONNECT')) socket.write('HTTP/1.1 200 OK\r\n\r\n')
+          else upstream.write(head)
+        })
+        upstream.on('error', () => undefined)
+        socket.pipe(upstream).pipe(socket)
+      })
     })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    cleanups.push(() => new Promise((resolve) => proxy.close(resolve)))
+    return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+  }
+
+  it.each(['http_proxy', 'HTTP_PROXY', 'all_proxy', 'ALL_PROXY'])(
+    'that %s names is asked for plain HTTP with plain requests, but not for hosts under no_proxy',
+    async (name) => {
+      const server = await serve((req, res) => res.end(`origin ${req.url}`))
+      const seen: string[] = []
+      const env = { [name]: await proxyServer(seen) }
+      expect(await text(client({}, { env }), `${server.url}/a`)).toMatch(/^origin .*\/a$/)
+      expect(seen).toEqual([`GET ${server.url}/a HTTP/1.1`])
+      for (const no of ['no_proxy', 'NO_PROXY']) {
+        expect(await text(client({}, { env: { ...env, [no]: '127.0.0.1' } }), server.url)).toBe('origin /')
+      }
+      expect(seen).toHaveLength(1)
+    },
+  )
+
+  const lost = (socket: Socket): unknown => setTimeout(() => socket.destroy(), 20)
+
+  it.each<[string, string, (socket: Socket) => unknown, number]>([
+    ['refuses', '', (socket) => socket.end('HTTP/1.1 403 no\r\n\r\n'), 2],
+    ['hangs up', '', (socket) => socket.destroy(), 2],
+    ['says nothing', '', () => undefined, 2],
+    // Here it is the host that is at fault, or seems to be: it is asked for something else once more.
+    ['tunnels to nobody', 'HTTP/1.1 200 OK\r\n\r\n', lost, 4],
+  ])('that %s on CONNECT is given up after the tries that there are', async (_what, says, then, inAll) => {
+    let tunnels = 0
+    const proxy = createTcpServer((socket) => {
+      socket.on('error', () => undefined)
+      socket.once('data', (head) => {
+        expect(head.toString()).toMatch(/^CONNECT mirror\.example:443 /)
+        tunnels++
+        socket.write(says)
+        then(socket)
+      })
+    })
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    cleanups.push(() => new Promise((resolve) => proxy.close(resolve)))
+    const env = { https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` }
+    const http = client({ tries: 2, connectTimeoutMs: 100 }, { env })
+    const err = await failure(text(http, 'https://mirror.example/a'))
+    expect(err).toMatchObject({ code: 'ILL' })
+    expect(tunnels).toBe(2)
+    await failure(text(http, 'https://mirror.example/b'))
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(tunnels).toBe(inAll)
   })
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  cleanups.push(() => new Promise((resolve) => proxy.close(resolve)))
-  const http_proxy = `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
-  expect(await text(client({}, { env: { http_proxy } }), server.url)).toBe('origin')
-  expect(tunnels).toEqual([`CONNECT ${server.host} HTTP/1.1`])
-  expect(await text(client({}, { env: { http_proxy, no_proxy: '127.0.0.1' } }), server.url)).toBe('origin')
-  expect(tunnels).toHaveLength(1)
+
+  it('that says nothing keeps nobody who is told to stop', async () => {
+    const proxy = createTcpServer((socket) => socket.on('error', () => undefined).resume())
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+    cleanups.push(() => new Promise((resolve) => proxy.close(resolve)))
+    const env = { https_proxy: `http://127.0.0.1:${(proxy.address() as AddressInfo).port}` }
+    const started = performance.now()
+    const asked = client({ connectTimeoutMs: 2000 }, { env }).document('https://mirror.example/', {
+      signal: AbortSignal.timeout(50),
+      maxBytes: 10,
+    })
+    await expect(asked).rejects.toMatchObject({ name: 'TimeoutError' })
+    expect(performance.now() - started).toBeLessThan(1000)
+  })
 })
 
 it('reads a mirror on a disk where it may', async () => {

@@ -1,4 +1,3 @@
-import { EnvHttpProxyAgent } from 'undici'
 import { describeError } from './errors.ts'
 import { Hosts, type HostPolicies, sleep } from './hosts.ts'
 import { type Http, type HttpDocument, HttpError, type HttpRequest, type HttpStream } from './http.ts'
@@ -15,6 +14,7 @@ import {
   validatorsOf,
   whole,
 } from './http-content.ts'
+import { outwardDispatcher, type TlsIdentity } from './http-dispatch.ts'
 import { type Answer, exchange, type ExchangeOptions, Trouble, webUrl } from './http-exchange.ts'
 import { Meter } from './http-meter.ts'
 import { fileDocument, fileStream } from './http-file.ts'
@@ -30,8 +30,10 @@ export interface HttpOptions {
   readonly log: Log
   /** True lets `file:` URLs through: a mirror on a disk. */
   readonly files?: boolean
-  /** Proxy variables (`http_proxy`, `https_proxy`, `no_proxy`) of the process by default. */
+  /** Proxy variables (`http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`) of the process by default. */
   readonly env?: Readonly<Record<string, string | undefined>>
+  /** What single hosts are shown, by `host` or `host:port` as in a URL; nobody else sees it. */
+  readonly identities?: Readonly<Record<string, TlsIdentity>>
   /** Bounds other than those of `core/limits`. */
   readonly bounds?: Partial<HttpBounds>
   readonly random?: () => number
@@ -91,15 +93,12 @@ class UndiciHttp implements HttpClient {
     this.#retry = { ...this.#bounds, random: options.random ?? Math.random }
     this.#log = options.log
     this.#files = options.files ?? false
-    const env = options.env ?? process.env
+    const common = { env: options.env ?? process.env, connectTimeoutMs: this.#bounds.connectTimeoutMs }
+    const byHost = Object.entries(options.identities ?? {}).map(
+      ([host, tls]) => [host, outwardDispatcher({ ...common, tls })] as const,
+    )
     this.#exchange = {
-      dispatcher: new EnvHttpProxyAgent({
-        connect: { timeout: this.#bounds.connectTimeoutMs },
-        // An empty value keeps undici from looking into the environment by itself.
-        httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? '',
-        httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? '',
-        noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
-      }),
+      dispatchers: { byHost: new Map(byHost), others: outwardDispatcher(common) },
       hosts: new Hosts(options.hosts, this.#bounds.maxFailedInRow),
       userAgent: options.userAgent,
       idleTimeoutMs: this.#bounds.idleTimeoutMs,
@@ -183,7 +182,8 @@ class UndiciHttp implements HttpClient {
   }
 
   async close(): Promise<void> {
-    await this.#exchange.dispatcher.close()
+    const { byHost, others } = this.#exchange.dispatchers
+    await Promise.all([...byHost.values(), others].map((dispatcher) => dispatcher.close()))
   }
 
   #isFile(url: string): boolean {

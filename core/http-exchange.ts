@@ -1,11 +1,16 @@
-import { type Dispatcher, request as undiciRequest } from 'undici'
+import type { Dispatcher } from 'undici'
 import { HttpError } from './http.ts'
+import { requestVia } from './http-dispatch.ts'
 import type { Hosts } from './hosts.ts'
 import type { Meter } from './http-meter.ts'
 import { limits } from './limits.ts'
 
 export interface ExchangeOptions {
-  readonly dispatcher: Dispatcher
+  readonly dispatchers: {
+    /** For hosts that are shown who asks. */
+    readonly byHost: ReadonlyMap<string, Dispatcher>
+    readonly others: Dispatcher
+  }
   readonly hosts: Hosts
   readonly userAgent: string
   readonly idleTimeoutMs: number
@@ -96,13 +101,15 @@ async function getOnce(
   signal: AbortSignal,
   options: ExchangeOptions,
 ): Promise<Answer> {
-  const { hosts, meter } = options
+  const { hosts, meter, dispatchers } = options
+  // Nobody waits for a turn at a host that is not asked any more.
+  refuseStopped(hosts, url)
   const leave = await hosts.enter(url.host, signal)
   try {
     refuseStopped(hosts, url)
     meter.requested(url.host)
-    const response = await undiciRequest(url, {
-      dispatcher: options.dispatcher,
+    const response = await requestVia(url, {
+      dispatcher: dispatchers.byHost.get(url.host) ?? dispatchers.others,
       signal,
       headersTimeout: options.idleTimeoutMs,
       bodyTimeout: options.idleTimeoutMs,
@@ -186,6 +193,7 @@ const UNREACHABLE: ReadonlySet<string> = new Set([
   'EAI_AGAIN',
   'EHOSTUNREACH',
   'ENETUNREACH',
+  'PROXY_REFUSED',
 ])
 
 function asTrouble(err: unknown, url: URL, signal: AbortSignal): unknown {

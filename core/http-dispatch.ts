@@ -1,0 +1,87 @@
+import { type Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici'
+
+/** What a client shows of itself, and whom it believes: PEM, as node:tls takes them. */
+export interface TlsIdentity {
+  readonly cert: string
+  readonly key: string
+  /** Authorities that are believed instead of the usual ones. */
+  readonly ca?: string
+}
+
+export interface DispatchOptions {
+  /** `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, in either case; what is not there stands for none. */
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** To the host or to the proxy, for the proxy to tunnel, and for TLS, each. */
+  readonly connectTimeoutMs: number
+  readonly tls?: TlsIdentity
+}
+
+/** A proxy that does not tunnel; `code` tells it from faults of the host behind it. */
+class ProxyRefusal extends Error {
+  readonly code = 'PROXY_REFUSED'
+}
+
+/** Where outward requests go: straight to the host, or by the proxy that the environment names for it. */
+export function outwardDispatcher({ env, connectTimeoutMs, tls }: DispatchOptions): Dispatcher {
+  const all = env.all_proxy ?? env.ALL_PROXY ?? ''
+  const toHost = { timeout: connectTimeoutMs, ...tls }
+  return new EnvHttpProxyAgent({
+    connect: toHost,
+    requestTls: toHost,
+    proxyTls: { timeout: connectTimeoutMs },
+    // Many proxies tunnel to port 443 only; what is plain HTTP goes through them as a plain request.
+    proxyTunnel: false,
+    clientFactory: (origin, options) =>
+      tunnelling(new Pool(origin, { ...options, headersTimeout: connectTimeoutMs })),
+    // An empty value keeps undici from looking into the environment by itself.
+    httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? all,
+    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? all,
+    noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
+  })
+}
+
+/**
+ * undici takes a proxy that hangs up on CONNECT for a connection that was lost, and connects again for ever (seen with
+ * 7.30): what fails here is told under a name that it does not take for that.
+ */
+function tunnelling(pool: Pool): Dispatcher {
+  const connect = (to: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> =>
+    new Promise((resolve, reject) => {
+      Pool.prototype.connect.call(pool, to, (err, data) => (err === null ? resolve(data) : reject(err)))
+    })
+  return Object.assign(pool, {
+    connect: async (to: Dispatcher.ConnectOptions): Promise<Dispatcher.ConnectData> => {
+      const answer = await connect(to).catch((err: unknown) => {
+        throw new ProxyRefusal(`the proxy did not tunnel to ${to.path}`, { cause: err })
+      })
+      if (answer.statusCode === 200) return answer
+      answer.socket.on('error', () => undefined).destroy()
+      throw new ProxyRefusal(`the proxy answered ${answer.statusCode} to CONNECT ${to.path}`)
+    },
+  })
+}
+
+/**
+ * One request. undici's signal does not reach a request that still waits for its connection: here it ends the waiting
+ * at once, and the connection ends by its own timeout. Throws what undici throws, and the signal's reason.
+ */
+export async function requestVia(
+  url: string | URL,
+  options: Parameters<typeof request>[1] & { readonly signal: AbortSignal },
+): Promise<Dispatcher.ResponseData<unknown>> {
+  const { signal } = options
+  signal.throwIfAborted()
+  const answer = request(url, options)
+  let abort = (): void => undefined
+  const aborted = new Promise<never>((_resolve, reject) => {
+    abort = () => reject(signal.reason as Error)
+    signal.addEventListener('abort', abort, { once: true })
+  })
+  try {
+    return await Promise.race([answer, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+    // Nobody waits for it any more where the signal came first.
+    answer.catch(() => undefined)
+  }
+}
