@@ -134,6 +134,8 @@ export const limits = {
     maxUploadObjects: 32,
     /** Such bodies that are held at a time: each may take some three times its size. */
     maxUploads: 4,
+    /** Builds of one name that are brought for one question; Ubuntu ships a release in up to three versions. */
+    maxSupplied: 8,
     /** Kernels that nobody could bring, remembered for a while; each takes some 500 bytes. */
     maxRefusals: 20_000,
     /** One page of a listing. */

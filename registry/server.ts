@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
 import { createApp } from './app.ts'
 import { createHub, type Hub, type RegistryDeps } from './hub.ts'
@@ -24,6 +25,8 @@ export interface ServerLimits {
   /** A connection that takes nothing of its answer for so long is given up. */
   readonly idleTimeoutMs: number
   readonly maxConnections: number
+  /** How long `/readyz` says no before new connections are refused; 0 where nobody balances load. */
+  readonly drainNoticeMs: number
   /** What is under way when the hub is to stop has so long to end. */
   readonly drainMs: number
 }
@@ -35,6 +38,7 @@ export const defaultServerLimits: ServerLimits = {
   keepAliveTimeoutMs: 65_000,
   idleTimeoutMs: 120_000,
   maxConnections: 20_000,
+  drainNoticeMs: 0,
   drainMs: 10_000,
 }
 
@@ -58,6 +62,8 @@ export interface RunningRegistry {
 }
 
 const POLL_MS = 250
+/** How often a hub that stops looks for connections that have become idle. */
+const SWEEP_MS = 100
 
 /** Loads the catalog and listens. Throws what the catalog or the socket throws (`EADDRINUSE`). */
 export async function startRegistry(deps: RegistryDeps, options: ServerOptions): Promise<RunningRegistry> {
@@ -89,7 +95,7 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
     url: `http://${host}:${port}`,
     port,
     hub,
-    stop: () => (stopped ??= drain(hub, server, quick, underWay, limits.drainMs)),
+    stop: () => (stopped ??= drain(hub, server, quick, underWay, limits)),
   }
 }
 
@@ -134,25 +140,33 @@ function listen(server: Server, options: ServerOptions): Promise<void> {
   })
 }
 
-/** Who asked may be gone while their answer is still being made: it must not outlive the store that it reads. */
+/**
+ * Says that it is not ready any more, for a while before it takes no more connections, so that who balances load has
+ * seen it. What is under way ends, or is broken off after `drainMs`. Who asked may be gone while their answer is still
+ * being made: it must not outlive the store that it reads.
+ */
 async function drain(
   hub: Hub,
   server: Server,
   quick: QuickAnswers,
   underWay: ReadonlySet<Promise<void>>,
-  drainMs: number,
+  limits: Pick<ServerLimits, 'drainNoticeMs' | 'drainMs'>,
 ): Promise<void> {
   hub.draining = true
+  await sleep(limits.drainNoticeMs)
   hub.snapshots.stop()
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
   quick.end()
+  // A connection whose answer began before the end was known is kept alive by it.
+  const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
   const timer = setTimeout(() => {
     quick.destroy()
     server.closeAllConnections()
-  }, drainMs)
+  }, limits.drainMs)
   await hub.justInTime.close()
   await closed
   clearTimeout(timer)
+  clearInterval(sweep)
   await hub.minBtfs.close()
   await Promise.allSettled(underWay)
   await hub.tarCatalog.settle()

@@ -4,15 +4,8 @@ import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
 import type { HttpClient } from '../../core/http-client.ts'
 import { createLog } from '../../core/log.ts'
 import { writeFileAtomic } from '../../core/temp-file.ts'
-import {
-  createSources,
-  hostPolicies,
-  loadSources,
-  type Source,
-  type SourceFile,
-} from '../../crawler/index.ts'
+import { hostPolicies } from '../../crawler/index.ts'
 import { withLock } from '../../store/index.ts'
-import { packageRoot } from '../../core/version.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { cliHttp } from '../http.ts'
 import { type CrawlDeps, type CrawlOptions, planCrawl, runCrawl } from '../hub/crawl.ts'
@@ -20,6 +13,7 @@ import { describePlan, describeReport, planFacts } from '../hub/crawl-report.ts'
 import { withStore } from '../hub/open.ts'
 import { repeat } from '../hub/schedule.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
+import { indexCache, openSources } from '../hub/sources.ts'
 import type { Invocation } from '../main.ts'
 import { createProgress } from '../terminal.ts'
 
@@ -73,20 +67,11 @@ async function crawlOnce(
   const options = toOptions(command)
   await withStore({ data: command.data }, invocation, async (store, log) => {
     const { catalog } = store
-    const files = await loadSources(join(packageRoot, 'data/sources'))
-    const sources = createSources(files, {
-      keysDir: join(packageRoot, 'data/keys'),
-      aptRoot: '/',
-      tempDir: store.tempDir,
-      now: () => new Date(),
-    })
+    const { files, sources } = await openSources(sourceIds, store.tempDir)
     const http = cliHttp(invocation.env, log, hostPolicies(files))
     const progress = createProgress(terminal)
     const minMaker = createMinMaker(store, log)
-    const cache = {
-      get: (key: string) => catalog.indexMemo(key),
-      put: (key: string, memo: Parameters<typeof catalog.putIndexMemo>[1]) => catalog.putIndexMemo(key, memo),
-    }
+    const cache = indexCache(catalog)
     const deps: CrawlDeps = {
       http,
       catalog,
@@ -94,7 +79,7 @@ async function crawlOnce(
       tempDir: store.tempDir,
       log,
       now: () => new Date(),
-      sources: pickSources(sources, files, sourceIds),
+      sources,
       context: { http, cache, log, signal },
       progress,
       onBuild: (build) => minMaker.forBuild(build),
@@ -150,21 +135,4 @@ function toOptions(command: CrawlCommandOptions): CrawlOptions {
     verify: !command.unverified,
     retryFailed: command.retryFailed,
   }
-}
-
-/** The sources that were named; else all but those that have to be. */
-function pickSources(
-  all: readonly Source[],
-  files: readonly SourceFile[],
-  ids: readonly string[],
-): readonly Source[] {
-  const unknown = ids.filter((id) => !all.some((source) => source.id === id))
-  if (unknown.length > 0) {
-    throw new UsageError(
-      `no source ${unknown.join(', ')}; there are: ${all.map((source) => source.id).join(', ')}`,
-    )
-  }
-  const wanted =
-    ids.length > 0 ? ids : files.filter((file) => file.onlyWhenNamed === undefined).map(({ id }) => id)
-  return all.filter((source) => wanted.includes(source.id))
 }

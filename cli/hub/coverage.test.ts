@@ -3,7 +3,8 @@ import type { Arch } from '../../core/kernel.ts'
 import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
 import { type IndexReport, memoryIndexCache, type Source } from '../../crawler/index.ts'
 import type { Build, Failure } from '../../store/index.ts'
-import { coverage, goneBuilds, rememberListing } from './coverage.ts'
+import { coverage, goneBuilds } from './coverage.ts'
+import { rememberListing } from './listing-memory.ts'
 
 function pkg(release: string, version = '12', flavour = 'default'): KernelPackage {
   return {

@@ -1,20 +1,7 @@
-import { z } from 'zod'
-import { sha256Of } from '../../core/digest.ts'
 import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
 import type { IndexCache, IndexReport, Source } from '../../crawler/index.ts'
 import type { Build, Catalog, Failure } from '../../store/index.ts'
-
-/** What distributions offered when their indexes were last read whole, by build. */
-const Listed = z.object({
-  /** ISO 8601, UTC. */
-  at: z.string(),
-  /** The flavour of each build, by its key. */
-  builds: z.record(z.string(), z.string()),
-})
-
-/** Where a part of a listing is kept: one for each source, version and architecture. */
-const PARTS_KEY = 'listing-parts/1'
-const partKey = (part: string): string => `listing/1 ${part}`
+import { recordedListings, wholeParts } from './listing-memory.ts'
 
 /** How much of what is offered the hub has. */
 export interface CoverageRow {
@@ -34,37 +21,6 @@ export interface CoverageRow {
   readonly failed: number
   /** Here, and offered no longer. */
   readonly gone: number
-}
-
-/**
- * Keeps what was listed, for the parts whose every index was read: a failed listing says nothing about the kernels in
- * it, so what was known of them stays.
- */
-export async function rememberListing(
-  listed: readonly KernelPackage[],
-  indexes: readonly IndexReport[],
-  deps: {
-    readonly context: { readonly cache: IndexCache }
-    readonly sources: readonly Source[]
-    now(): Date
-  },
-): Promise<void> {
-  const { cache } = deps.context
-  const at = deps.now().toISOString()
-  const whole = wholeParts(indexes)
-  const parts = new Map<string, Record<string, string>>()
-  for (const pkg of listed) {
-    const { distro, version, arch } = pkg.kernel
-    if (!whole.has(`${distro}/${version}/${arch}`)) continue
-    const part = [pkg.source, distro, version, arch].join('/')
-    const builds = parts.get(part) ?? {}
-    builds[packageKey(pkg)] = pkg.flavour
-    parts.set(part, builds)
-  }
-  for (const [part, builds] of parts) await put(cache, partKey(part), { at, builds })
-  const known = await readParts(cache)
-  const all = [...new Set([...known, ...parts.keys()])].sort()
-  if (all.length > known.length) await put(cache, PARTS_KEY, all)
 }
 
 /** Builds of these sources that indexes, all of them read, no longer name. */
@@ -112,14 +68,12 @@ export async function coverage(
   const failures = new Map((await catalog.failures()).map((one): [string, Failure] => [one.key, one]))
   const offered = new Set<string>()
   const listedSources = new Set<string>()
-  for (const part of await readParts(cache)) {
-    const [source = '', ...where] = part.split('/')
-    const memo = Listed.safeParse(parse((await cache.get(partKey(part)))?.value))
-    if (!memo.success) continue
-    listedSources.add([source, ...where].join('/'))
-    for (const [key, flavour] of Object.entries(memo.data.builds)) {
+  for (const { source, distro, version, arch, builds: listed } of await recordedListings(cache)) {
+    const where = [distro, version, arch].join('/')
+    listedSources.add(`${source}/${where}`)
+    for (const [key, flavour] of listed) {
       offered.add(key)
-      const row = rowOf(where.join('/'), flavour)
+      const row = rowOf(where, flavour)
       row.listed++
       if (builds.has(key)) continue
       row.missing++
@@ -145,30 +99,4 @@ export async function coverage(
 
 function keyOf({ distro, version, arch, flavour }: CoverageRow): string {
   return [distro, version, arch, flavour].join('/')
-}
-
-/** `distro/version/arch` whose every index was read or is known not to be there. */
-function wholeParts(indexes: readonly IndexReport[]): ReadonlySet<string> {
-  const partOf = ({ index, version, arch }: IndexReport): string =>
-    [index.split('/')[0] ?? '', version, arch].join('/')
-  const failed = new Set(indexes.filter(({ outcome }) => outcome === 'failed').map(partOf))
-  return new Set(indexes.map(partOf).filter((part) => !failed.has(part)))
-}
-
-async function readParts(cache: IndexCache): Promise<readonly string[]> {
-  const parsed = z.array(z.string()).safeParse(parse((await cache.get(PARTS_KEY))?.value))
-  return parsed.success ? parsed.data : []
-}
-
-async function put(cache: IndexCache, key: string, value: unknown): Promise<void> {
-  const text = JSON.stringify(value)
-  await cache.put(key, { etag: null, lastModified: null, sha256: sha256Of(text), value: text })
-}
-
-function parse(text: string | undefined): unknown {
-  try {
-    return text === undefined ? null : JSON.parse(text)
-  } catch {
-    return null
-  }
 }

@@ -13,7 +13,8 @@ import {
   type Source,
 } from '../../crawler/index.ts'
 import { type Build, type Failure, StoreError } from '../../store/index.ts'
-import { goneBuilds, rememberListing } from './coverage.ts'
+import { goneBuilds } from './coverage.ts'
+import { rememberListing } from './listing-memory.ts'
 import { ingest, type IngestDeps, worthReading } from './ingest.ts'
 import { createProbes, type Probes } from './probes.ts'
 import { formatBytes, formatSeconds } from '../terminal.ts'
@@ -68,23 +69,38 @@ export interface CrawlDeps extends IngestDeps {
 /** Each reads a few indexes of some ten megabytes at a time. */
 const SOURCES_AT_ONCE = 4
 
-/** Everything that the indexes offer, and what this hub has of it. Reads indexes, downloads no package. */
-export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise<CrawlPlan> {
-  const startedMs = performance.now()
+/** What sources offer now. */
+export interface Listed {
+  readonly listed: readonly KernelPackage[]
+  readonly indexes: readonly IndexReport[]
+  /** Those indexes of which everything that there is was asked for. */
+  readonly whole: readonly IndexReport[]
+}
+
+/** Reads the indexes of sources and remembers what they list. An index that could not be read is in the reports. */
+export async function listSources(
+  scope: CrawlScope,
+  deps: Pick<CrawlDeps, 'sources' | 'context' | 'now'>,
+): Promise<Listed> {
   const listed: KernelPackage[] = []
   const indexes: IndexReport[] = []
   const whole: IndexReport[] = []
   // A source whose hosts are slow to answer, or to say nothing, does not keep the others waiting.
   const queue = new PQueue({ concurrency: SOURCES_AT_ONCE })
-  const listings = await queue.addAll(
-    deps.sources.map((source) => () => source.list(options.scope, deps.context)),
-  )
+  const listings = await queue.addAll(deps.sources.map((source) => () => source.list(scope, deps.context)))
   for (const listing of listings) {
     indexes.push(...listing.indexes)
     listed.push(...listing.packages)
     if (listing.partial !== true) whole.push(...listing.indexes)
   }
   await rememberListing(listed, whole, deps)
+  return { listed, indexes, whole }
+}
+
+/** Everything that the indexes offer, and what this hub has of it. Reads indexes, downloads no package. */
+export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise<CrawlPlan> {
+  const startedMs = performance.now()
+  const { listed, indexes, whole } = await listSources(options.scope, deps)
   const orders = new Map(
     deps.sources.map((source) => [source.id, source.compareVersions ?? compareDebianVersions]),
   )
