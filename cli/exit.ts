@@ -46,6 +46,7 @@ const BY_CODE: Readonly<Record<string, ExitCode>> = {
   NO_MIRROR: ExitCode.tryLater,
   UNAVAILABLE: ExitCode.tryLater,
   BUSY: ExitCode.tryLater,
+  PENDING: ExitCode.tryLater,
 }
 
 export function exitCodeOf(err: unknown): ExitCode {

@@ -125,6 +125,11 @@ function addClientCommands(program: Command, invocation: () => Invocation): void
     .option('--like', 'also take the BTF of what this distribution is a clone of', false)
     .option('--force', "ask the hub even where this host's kernel has BTF", false)
     .addOption(new Option('--cache <dir>', 'where verified BTF is kept').env('BTFHUB_CACHE'))
+    .option(
+      '--timeout <seconds>',
+      'give up after so long (600), waiting for a hub that is still fetching it included',
+      parseCount,
+    )
     .addOption(jsonOption())
     .action(async (release, options) => {
       const { get } = await import('./commands/get.ts')

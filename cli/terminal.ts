@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { MultiBar, type SingleBar } from 'cli-progress'
+import { printable } from '../core/printable.ts'
 import type { Progress } from '../core/progress.ts'
 
 /** Where a command writes: its answer on `out`, all else on `err`. Tests pass their own. */
@@ -14,7 +15,7 @@ export interface Terminal {
 
 export const processTerminal: Terminal = {
   out: (text) => void process.stdout.write(`${text}\n`),
-  err: (text) => void process.stderr.write(`${text}\n`),
+  err: (text) => void process.stderr.write(`${printable(text, 'lines')}\n`),
   outLines: async (lines) => {
     for (const chunk of inChunks(lines)) {
       if (!process.stdout.write(chunk)) await once(process.stdout, 'drain')

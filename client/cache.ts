@@ -1,6 +1,6 @@
-import { chmod, mkdir, readFile, rm, stat } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readFile, rm, stat } from 'node:fs/promises'
 import os from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
 import { writeFileAtomic } from '../core/temp-file.ts'
 import type { Match } from '../registry/api.ts'
@@ -29,15 +29,19 @@ export class BtfCache {
   readonly dir: string
 
   constructor(dir: string) {
-    this.dir = dir
+    this.dir = resolve(dir)
   }
 
-  /** The path of a BTF that is here and still what its digest says; null where it is not. */
+  /**
+   * The path of a BTF that is here and still what its digest says; null where it is not. Throws ClientError `FAILED`
+   * where others could change it after this.
+   */
   async find(digest: Sha256, ending = '.btf'): Promise<string | null> {
     const path = this.#blobPath(digest, ending)
     const bytes = await readFile(path).catch(() => null)
     if (bytes === null) return null
-    if (sha256Of(bytes) === digest) return path
+    await this.#own(path)
+    if (sha256Of(bytes) === digest && (await lstat(path)).isFile()) return path
     await rm(path, { force: true })
     return null
   }
@@ -77,9 +81,18 @@ export class BtfCache {
     return join(this.dir, ANSWERS, `${sha256Of(`${hub} ${question}`)}.json`)
   }
 
+  /** Sees to the folders between the cache and the file. */
+  async #own(path: string): Promise<void> {
+    const folder = dirname(path)
+    const inside = folder.slice(this.dir.length).split('/').filter(Boolean)
+    for (let depth = 0; depth <= inside.length; depth++) {
+      await makePrivate(join(this.dir, ...inside.slice(0, depth)))
+    }
+  }
+
   async #write(path: string, bytes: Uint8Array | string): Promise<void> {
     try {
-      await makePrivate(this.dir)
+      await this.#own(path)
       await writeFileAtomic(path, bytes)
     } catch (err) {
       if (err instanceof ClientError) throw err
@@ -99,15 +112,24 @@ export function defaultCacheDir(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Makes the folder, writable by its owner only. One of somebody else's would let them swap a file after it was checked
- * (a cache in /tmp), so it is refused; root's is everybody's.
+ * Makes a folder of the cache, or sees that it is fit. Who else may write to it could swap a file after it was checked
+ * (a cache in /tmp, a link that somebody put there), so it has to be this user's or root's and writable by nobody else.
+ * Throws ClientError `FAILED`.
  */
 async function makePrivate(dir: string): Promise<void> {
   await mkdir(dir, { recursive: true, mode: 0o755 })
-  const { uid, mode } = await stat(dir)
   const own = os.userInfo().uid
+  const link = await lstat(dir)
+  if (link.isSymbolicLink() && link.uid !== own && link.uid !== 0) {
+    throw new ClientError('FAILED', `cache folder ${dir}: is a link of user ${link.uid}`)
+  }
+  const { uid, mode } = await stat(dir)
   if (uid !== own && uid !== 0) {
     throw new ClientError('FAILED', `cache folder ${dir}: belongs to user ${uid}, expected ${own} or root`)
   }
-  if (uid === own && (mode & 0o022) !== 0) await chmod(dir, mode & 0o755)
+  if ((mode & 0o022) === 0) return
+  if ((mode & 0o1000) !== 0 || uid !== own) {
+    throw new ClientError('FAILED', `cache folder ${dir}: others can write to it; give a folder of your own`)
+  }
+  await chmod(dir, mode & 0o755)
 }

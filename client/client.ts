@@ -1,12 +1,14 @@
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
 import { describeError } from '../core/errors.ts'
+import { sleep } from '../core/hosts.ts'
 import { formatKernel, parseArch } from '../core/kernel.ts'
 import { limits } from '../core/limits.ts'
 import type { Match, ResolveAnswer } from '../registry/api.ts'
 import { BtfCache, type Remembered } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { type Form, formPath, unpackForm } from './forms.ts'
-import { HubConnection, type HubOptions } from './hub.ts'
+import { defaultTimeouts, HubConnection, type HubOptions } from './hub.ts'
+import type { NamedObject } from './minimize.ts'
 import { type KernelQuery, toRequest } from './query.ts'
 import { checkBtf } from './verify.ts'
 
@@ -41,6 +43,8 @@ export interface Client {
   fetchBtf(query: KernelQuery): Promise<Fetched>
   /** The same in another form, which holds exactly that BTF. */
   fetchForm(query: KernelQuery, form: Form): Promise<Fetched>
+  /** The min BTF of BPF objects that the hub does not know, which it cuts: verified as a sound BTF that came whole. */
+  minimize(query: KernelQuery, objects: readonly NamedObject[]): Promise<Fetched>
   close(): Promise<void>
 }
 
@@ -48,39 +52,57 @@ export interface Client {
 export function createClient(options: ClientOptions): Client {
   const hubs = options.hubs.map((url) => new HubConnection(url, options))
   const cache = new BtfCache(options.cacheDir)
-  const signal = options.signal ?? new AbortController().signal
+  const stop = options.signal ?? new AbortController().signal
+  const { wholeMs } = { ...defaultTimeouts, ...options.timeouts }
   const warn = (message: string): void => options.log?.warn(message)
 
   /**
    * Asks hubs in order. A hub that is ill or sends what it should not is passed over; one that has it not, too. What is
-   * ambiguous or makes no sense would be no better elsewhere, and asking on could turn "several" into a wrong one.
+   * ambiguous or makes no sense would be no better elsewhere, and asking on could turn "several" into a wrong one. Hubs
+   * that are still fetching it are asked again where no other has it, as long as there is time.
    */
-  async function firstOf<T>(ask: (hub: HubConnection) => Promise<T>): Promise<T> {
+  async function firstOf<T>(ask: (hub: HubConnection, signal: AbortSignal) => Promise<T>): Promise<T> {
     if (hubs.length === 0) throw new ClientError('BAD_REQUEST', 'no hub to ask: expected at least one URL')
+    const deadline = performance.now() + wholeMs
+    const late = AbortSignal.timeout(wholeMs)
+    const signal = AbortSignal.any([stop, late])
     const errors: ClientError[] = []
-    for (const hub of hubs) {
-      try {
-        return await ask(hub)
-      } catch (err) {
-        signal.throwIfAborted()
-        if (!(err instanceof ClientError) || !PASS_OVER.has(err.code)) throw err
-        if (err.code !== 'NOT_FOUND') warn(describeError(err))
-        errors.push(err)
+    for (let asked: readonly HubConnection[] = hubs; ;) {
+      const pending = new Map<HubConnection, ClientError>()
+      for (const hub of asked) {
+        try {
+          return await ask(hub, signal)
+        } catch (err) {
+          stop.throwIfAborted()
+          if (late.aborted) throw new ClientError('UNAVAILABLE', `${hub.url}: not done in ${wholeMs} ms`)
+          if (!(err instanceof ClientError) || !PASS_OVER.has(err.code)) throw err
+          if (err.code !== 'NOT_FOUND') warn(describeError(err))
+          if (err.code === 'PENDING') pending.set(hub, err)
+          else errors.push(err)
+        }
       }
+      const pauseMs = Math.max(MIN_PAUSE_MS, ...[...pending.values()].map((err) => err.retryAfterMs))
+      if (pending.size === 0 || performance.now() + pauseMs > deadline) {
+        throw worstOf([...errors, ...pending.values()])
+      }
+      await sleep(pauseMs, stop)
+      asked = [...pending.keys()]
     }
-    throw worstOf(errors)
   }
 
-  async function fetchFrom(hub: HubConnection, query: KernelQuery): Promise<Fetched> {
+  async function fetchFrom(hub: HubConnection, query: KernelQuery, signal: AbortSignal): Promise<Fetched> {
     const request = toRequest(query)
     const answer = await hub.resolve(request, signal)
-    const fetched = await take(hub, answer)
-    const { path: _path, from: _from, ...facts } = fetched
-    await cache.remember(JSON.stringify(request), { ...facts, at: new Date().toISOString() })
+    const fetched = await take(hub, answer, signal)
+    await remember(JSON.stringify(request), fetched)
     return fetched
   }
 
-  async function take(hub: HubConnection, answer: ResolveAnswer): Promise<Fetched> {
+  async function remember(question: string, { path: _path, from: _from, ...facts }: Fetched): Promise<void> {
+    await cache.remember(question, { ...facts, at: new Date().toISOString() })
+  }
+
+  async function take(hub: HubConnection, answer: ResolveAnswer, signal: AbortSignal): Promise<Fetched> {
     const digest = digestOf(hub.url, answer)
     const facts = {
       digest,
@@ -91,12 +113,17 @@ export function createClient(options: ClientOptions): Client {
     }
     const cached = await cache.find(digest)
     if (cached !== null) return { path: cached, ...facts, from: 'cache' }
-    const bytes = await download(hub, answer, digest)
+    const bytes = await download(hub, answer, digest, signal)
     return { path: await cache.keep(digest, bytes), ...facts, from: 'hub' }
   }
 
   /** One more try where the bytes are wrong: proxies and disks do that once, a bad hub always. */
-  async function download(hub: HubConnection, answer: ResolveAnswer, digest: Sha256): Promise<Uint8Array> {
+  async function download(
+    hub: HubConnection,
+    answer: ResolveAnswer,
+    digest: Sha256,
+    signal: AbortSignal,
+  ): Promise<Uint8Array> {
     const size = answer.btf.size_bytes
     if (size > limits.btf.maxBytes) {
       throw new ClientError(
@@ -118,8 +145,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   /** What one of the hubs answered last time, where it cannot be asked now. */
-  async function offline(query: KernelQuery): Promise<Fetched | null> {
-    const question = JSON.stringify(toRequest(query))
+  async function offline(question: string): Promise<Fetched | null> {
     for (const hub of hubs) {
       const known: Remembered | null = await cache.recall(question, hub.url)
       const path = known === null ? null : await cache.find(known.digest)
@@ -131,20 +157,25 @@ export function createClient(options: ClientOptions): Client {
     return null
   }
 
-  async function fetchBtf(query: KernelQuery): Promise<Fetched> {
+  async function orOffline(question: string, asking: Promise<Fetched>): Promise<Fetched> {
     try {
-      return await firstOf((hub) => fetchFrom(hub, query))
+      return await asking
     } catch (err) {
       if (!(err instanceof ClientError) || err.code !== 'UNAVAILABLE') throw err
-      const known = await offline(query)
+      const known = await offline(question)
       if (known === null) throw err
       return known
     }
   }
 
-  async function fetchFormFrom(hub: HubConnection, query: KernelQuery, form: Form): Promise<Fetched> {
+  async function fetchFormFrom(
+    hub: HubConnection,
+    query: KernelQuery,
+    form: Form,
+    signal: AbortSignal,
+  ): Promise<Fetched> {
     const answer = await hub.resolve(toRequest(query), signal)
-    const btf = await take(hub, answer)
+    const btf = await take(hub, answer, signal)
     const path = formPath(answer.build.kernel, query, form)
     const { bytes } = await hub.bytes(path, { atMost: limits.btf.maxBytes }, signal)
     const inside = await unpackForm(form, bytes, answer.btf.size_bytes, signal)
@@ -157,11 +188,34 @@ export function createClient(options: ClientOptions): Client {
     return { ...btf, path: await cache.keep(sha256Of(bytes), bytes, `.btf.${form}`), from: 'hub' }
   }
 
+  async function minimize(query: KernelQuery, objects: readonly NamedObject[]): Promise<Fetched> {
+    const digests = objects.map(({ name, bytes }) => `${sha256Of(bytes)} ${name}`)
+    const question = JSON.stringify({ ...toRequest(query), objects: digests })
+    // Only here: it has zod with it, and `get` is to start fast.
+    const { cutByHub } = await import('./minimize.ts')
+    const asking = firstOf(async (hub, signal) => {
+      const { bytes, ...facts } = await cutByHub(hub, query, objects, signal)
+      const path = await cache.keep(facts.digest, bytes)
+      const fetched: Fetched = { path, ...facts, hub: hub.url, from: 'hub' }
+      await remember(question, fetched)
+      return fetched
+    })
+    return orOffline(question, asking)
+  }
+
   return {
     resolve: (query) =>
-      firstOf(async (hub) => ({ hub: hub.url, answer: await hub.resolve(toRequest(query), signal) })),
-    fetchBtf,
-    fetchForm: (query, form) => firstOf((hub) => fetchFormFrom(hub, query, form)),
+      firstOf(async (hub, signal) => ({
+        hub: hub.url,
+        answer: await hub.resolve(toRequest(query), signal),
+      })),
+    fetchBtf: (query) =>
+      orOffline(
+        JSON.stringify(toRequest(query)),
+        firstOf((hub, signal) => fetchFrom(hub, query, signal)),
+      ),
+    fetchForm: (query, form) => firstOf((hub, signal) => fetchFormFrom(hub, query, form, signal)),
+    minimize,
     async close() {
       await Promise.all(hubs.map((hub) => hub.close()))
     },
@@ -171,12 +225,20 @@ export function createClient(options: ClientOptions): Client {
 /** Tries to download right bytes from one hub. */
 const DOWNLOADS = 2
 
+/** Between two questions to hubs that are still fetching what was asked for. */
+const MIN_PAUSE_MS = 1000
+
 /** What does not keep the next hub from knowing better. */
-const PASS_OVER: ReadonlySet<ClientError['code']> = new Set(['NOT_FOUND', 'UNAVAILABLE', 'UNVERIFIED'])
+const PASS_OVER: ReadonlySet<ClientError['code']> = new Set([
+  'NOT_FOUND',
+  'UNAVAILABLE',
+  'UNVERIFIED',
+  'PENDING',
+])
 
 /** "Not there" only where all hubs said so: else one that could not be asked may have it. */
 function worstOf(errors: readonly ClientError[]): ClientError {
-  for (const code of ['UNVERIFIED', 'UNAVAILABLE', 'NOT_FOUND'] as const) {
+  for (const code of ['UNVERIFIED', 'UNAVAILABLE', 'PENDING', 'NOT_FOUND'] as const) {
     const found = errors.find((err) => err.code === code)
     if (found !== undefined) return found
   }

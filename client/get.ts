@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { writeFileAtomic } from '../core/temp-file.ts'
 import type { Client, Fetched } from './client.ts'
@@ -45,7 +45,7 @@ export async function get(
         ? await client.fetchBtf(query)
         : await client.fetchForm(query, format)
   if (destination === undefined) return got
-  await copy(got.path, destination)
+  await place(await readFile(got.path), destination)
   return { ...got, path: destination }
 }
 
@@ -86,9 +86,18 @@ function isThisHost(asked: KernelQuery, host: Host): boolean {
   )
 }
 
-async function copy(from: string, to: string): Promise<void> {
+/**
+ * Writes a whole file, or nothing. Throws ClientError `BAD_REQUEST` where there is something else than a file, `FAILED`
+ * where it cannot be written.
+ */
+export async function place(bytes: Uint8Array, to: string): Promise<void> {
+  const there = await stat(to).catch(() => null)
+  if (there !== null && !there.isFile()) {
+    // A rename would put a file in the place of /dev/null or a pipe.
+    throw new ClientError('BAD_REQUEST', `${to}: is there, and is no file`)
+  }
   try {
-    await writeFileAtomic(to, await readFile(from))
+    await writeFileAtomic(to, bytes)
   } catch (err) {
     throw new ClientError('FAILED', `writing ${to}`, { cause: err })
   }

@@ -19,18 +19,34 @@ export interface Timeouts {
   readonly headersMs: number
   /** Silence between two parts of a body. */
   readonly bodyMs: number
+  /** One call of the client with all it does, waiting for a hub that is still fetching what is asked for included. */
+  readonly wholeMs: number
   /** Pause before the first repetition; doubles each time. */
   readonly backoffMs: number
   /** Tries of one request, the first included. */
   readonly tries: number
 }
 
-const TIMEOUTS: Timeouts = { connectMs: 10_000, headersMs: 60_000, bodyMs: 30_000, backoffMs: 500, tries: 3 }
+export const defaultTimeouts: Timeouts = {
+  connectMs: 10_000,
+  headersMs: 60_000,
+  bodyMs: 30_000,
+  wholeMs: 600_000,
+  backoffMs: 500,
+  tries: 3,
+}
 
 /** An answer in JSON: facts about one build. */
 const MAX_JSON_BYTES = 4 * 1024 * 1024
 /** A Retry-After above this is not waited for: the next hub is asked. */
 const MAX_RETRY_AFTER_MS = 10_000
+
+/** What is sent; the same at every try. */
+export interface Body {
+  /** Media type. */
+  readonly type: string
+  readonly bytes: string | Uint8Array
+}
 
 interface Reply {
   readonly status: number
@@ -55,29 +71,31 @@ export class HubConnection {
     }
     this.url = url.replace(/\/+$/, '')
     this.#options = options
-    this.#timeouts = { ...TIMEOUTS, ...options.timeouts }
+    this.#timeouts = { ...defaultTimeouts, ...options.timeouts }
   }
 
   /**
-   * Which build a kernel is. Throws ClientError `NOT_FOUND`, `AMBIGUOUS`, `BAD_REQUEST` as the hub says, `UNAVAILABLE`
-   * where it cannot be asked.
+   * Which build a kernel is. Throws ClientError `NOT_FOUND`, `AMBIGUOUS`, `PENDING`, `BAD_REQUEST` as the hub says,
+   * `UNAVAILABLE` where it cannot be asked.
    */
   async resolve(request: ResolveRequest, signal: AbortSignal): Promise<ResolveAnswer> {
-    const reply = await this.#request('/v1/resolve', MAX_JSON_BYTES, signal, JSON.stringify(request))
+    const body = { type: 'application/json', bytes: JSON.stringify(request) }
+    const reply = await this.#request('/v1/resolve', MAX_JSON_BYTES, signal, body)
     const { ResolveAnswer } = await import('../registry/api.ts')
     const parsed = ResolveAnswer.safeParse(this.#json(reply))
     if (!parsed.success) throw this.#ill(`the answer is not one of a hub: ${parsed.error.message}`)
     return parsed.data
   }
 
-  /** Bytes at a path, `sizeBytes` where that is known, else at most `maxBytes`; with the headers. Throws the same. */
+  /** Bytes at a path, as many as is known or at most so many, with the headers; of a POST where there is a body. Throws the same. */
   async bytes(
     path: string,
     size: { readonly exactly: number } | { readonly atMost: number },
     signal: AbortSignal,
+    body?: Body,
   ): Promise<{ readonly bytes: Uint8Array; readonly header: Reply['header'] }> {
     const max = 'exactly' in size ? size.exactly : size.atMost
-    const reply = await this.#request(path, max, signal)
+    const reply = await this.#request(path, max, signal, body)
     const bytes = await this.#decoded(path, reply, max)
     if ('exactly' in size && bytes.byteLength !== size.exactly) {
       throw this.#ill(`${path}: ${bytes.byteLength} bytes, expected ${size.exactly}`)
@@ -102,16 +120,18 @@ export class HubConnection {
   }
 
   /** Asks until there is an answer that means something; anything but 200 is thrown. */
-  async #request(path: string, maxBytes: number, signal: AbortSignal, json?: string): Promise<Reply> {
+  async #request(path: string, maxBytes: number, signal: AbortSignal, body?: Body): Promise<Reply> {
     for (let attempt = 1; ; attempt++) {
       const isLast = attempt >= this.#timeouts.tries
       let pauseMs = this.#timeouts.backoffMs * 2 ** (attempt - 1)
       try {
-        const reply = await this.#once(path, maxBytes, signal, json)
+        const reply = await this.#once(path, maxBytes, signal, body)
         if (reply.status === 200) return reply
         const mayPass = reply.status >= 500 || reply.status === 429
         const retryAfterMs = Number(reply.header('retry-after') ?? 0) * 1000
-        if (!mayPass || isLast || retryAfterMs > MAX_RETRY_AFTER_MS) throw await this.#refusal(path, reply)
+        const refusal = await this.#refusal(path, reply)
+        if (!mayPass || isLast || retryAfterMs > MAX_RETRY_AFTER_MS || refusal.code === 'PENDING')
+          throw refusal
         pauseMs = Math.max(pauseMs, retryAfterMs || 0)
       } catch (err) {
         signal.throwIfAborted()
@@ -122,24 +142,24 @@ export class HubConnection {
     }
   }
 
-  async #once(path: string, maxBytes: number, signal: AbortSignal, json: string | undefined): Promise<Reply> {
+  async #once(path: string, maxBytes: number, signal: AbortSignal, sent: Body | undefined): Promise<Reply> {
     const { requestVia } = await import('../core/http-dispatch.ts')
     const { headersMs, bodyMs } = this.#timeouts
     const { statusCode, headers, body } = await requestVia(`${this.url}${path}`, {
-      method: json === undefined ? 'GET' : 'POST',
+      method: sent === undefined ? 'GET' : 'POST',
       headers: {
         'user-agent': `btfhub/${hubVersion}`,
         'accept-encoding': 'gzip',
-        ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(sent === undefined ? {} : { 'content-type': sent.type }),
       },
-      ...(json === undefined ? {} : { body: json }),
+      ...(sent === undefined ? {} : { body: sent.bytes }),
       headersTimeout: headersMs,
       bodyTimeout: bodyMs,
       dispatcher: await this.#dispatch(),
       signal,
     })
     const header = (name: string): string | null => {
-      const value = headers[name]
+      const value = headers[name.toLowerCase()]
       return (Array.isArray(value) ? value[0] : value) ?? null
     }
     const allowed = statusCode === 200 ? maxBytes : MAX_JSON_BYTES
@@ -173,6 +193,8 @@ export class HubConnection {
         return new ClientError('NOT_FOUND', message, { problem })
       case 'AMBIGUOUS':
         return new ClientError('AMBIGUOUS', message, { problem })
+      case 'PENDING':
+        return new ClientError('PENDING', message, { problem })
       case 'BAD_REQUEST':
       case 'CONTRADICTION':
       case 'TOOL_UNFIT':

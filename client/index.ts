@@ -1,10 +1,11 @@
 /** Finds and fetches verified BTF from hubs; what `btfhub get` stands on. */
 export { agentEnvironment } from './agents.ts'
-export { defaultCacheDir } from './cache.ts'
+export { BtfCache, defaultCacheDir } from './cache.ts'
 export { type Client, type ClientOptions, createClient, type Fetched } from './client.ts'
 export { ClientError, type ClientErrorCode } from './errors.ts'
 export { type Form, FORMS } from './forms.ts'
-export { get, type GetOptions, type Got, installPath } from './get.ts'
+export { get, type GetOptions, type Got, installPath, place } from './get.ts'
 export { type Host, readHost } from './host.ts'
 export type { Timeouts } from './hub.ts'
+export type { NamedObject } from './minimize.ts'
 export type { KernelQuery } from './query.ts'

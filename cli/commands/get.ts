@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import {
   agentEnvironment,
+  BtfCache,
   ClientError,
   createClient,
   defaultCacheDir,
@@ -9,11 +9,11 @@ import {
   get as getBtf,
   type GetOptions,
   installPath,
+  place,
   readHost,
 } from '../../client/index.ts'
 import { sha256Of } from '../../core/digest.ts'
 import { createLog } from '../../core/log.ts'
-import { writeFileAtomic } from '../../core/temp-file.ts'
 import { Exit, exitCodeOf, UsageError } from '../exit.ts'
 import type { Invocation } from '../main.ts'
 
@@ -33,6 +33,8 @@ export interface GetCommandOptions {
   readonly like: boolean
   readonly force: boolean
   readonly cache?: string
+  /** Seconds that hubs have for it all. */
+  readonly timeout?: number
   readonly json: boolean
 }
 
@@ -50,6 +52,7 @@ export async function get(
     hubs: options.hub ?? [],
     cacheDir,
     signal,
+    ...(options.timeout !== undefined && { timeouts: { wholeMs: options.timeout * 1000 } }),
     log: { warn: (message: string) => log.info({}, message) },
   })
   try {
@@ -58,8 +61,11 @@ export async function get(
     const got =
       options.object === undefined
         ? await getBtf({ ...asked, output: options.output, install: options.install }, { client, host })
-        : await minimized(await getBtf(asked, { client, host }), options.object, cacheDir, (path) =>
-            options.install ? installPath('/', release ?? host.release) : (options.output ?? path),
+        : await minimized(
+            await getBtf(asked, { client, host }),
+            options.object,
+            cacheDir,
+            options.install ? installPath('/', release ?? host.release) : options.output,
           )
     if (options.json) terminal.out(JSON.stringify(got, null, 2))
     else if (options.env) terminal.out(agentEnvironment(got.path).join('\n'))
@@ -88,12 +94,12 @@ function toQuery(release: string | undefined, options: GetCommandOptions): GetOp
   return { release, tool, arch, distro, version, buildId, banner, format, like, force }
 }
 
-/** Cuts a full BTF down on this machine; the result is kept beside the cache's own files, by what it is. */
+/** Cuts a full BTF down on this machine, and keeps the result as if a hub had sent it. */
 async function minimized<T extends { readonly path: string }>(
   full: T,
   objects: readonly string[],
   cacheDir: string,
-  destination: (path: string) => string,
+  destination: string | undefined,
 ): Promise<T> {
   // Only here: `get` is to start fast.
   const { minimize, parseBpfObject } = await import('../../minimize/index.ts')
@@ -101,9 +107,11 @@ async function minimized<T extends { readonly path: string }>(
   const parsed = []
   for (const object of objects) parsed.push(parseBpfObject(object, await readFile(object)))
   const { bytes } = minimize(loadBtf(await readFile(full.path)), parsed)
-  const path = destination(join(cacheDir, 'min-v1', `${sha256Of(bytes)}.btf`))
-  await writeFileAtomic(path, bytes)
-  return { ...full, path }
+  if (destination === undefined) {
+    return { ...full, path: await new BtfCache(cacheDir).keep(sha256Of(bytes), bytes) }
+  }
+  await place(bytes, destination)
+  return { ...full, path: destination }
 }
 
 /** What happened, and what would help. */
