@@ -136,8 +136,8 @@ describe('lowerBtf', () => {
   it.each<[string, BtfType[], CompatLevel, CompatLevel | null]>([
     ['FLOAT', [int, float], '0.3', '0.4'],
     ['TYPE_TAG', [int, { ...tag, id: 2 }], '0.4', '0.6'],
-    ['TYPE_TAG that is an attribute', [int, { ...tag, id: 2, isAttribute: true } as BtfType], '1.0', null],
-    ['DECL_TAG', [int, { ...declared, id: 2, typeId: 3 } as BtfType, { ...struct, id: 3 }], '0.4', '0.6'],
+    ['TYPE_TAG that is an attribute', [int, { ...tag, id: 2, isAttribute: true }], '1.0', null],
+    ['DECL_TAG', [int, { ...declared, id: 2, typeId: 3 }, { ...struct, id: 3 }], '0.4', '0.6'],
     ['ENUM64', [int, wide], '0.6', '1.0'],
   ])('%s is one that an older reader refuses, and reads when it is lowered', (_, types, old, young) => {
     const native = parseBtf(encodeBtf(types))
@@ -147,7 +147,7 @@ describe('lowerBtf', () => {
   })
 
   it('is what it was where there is nothing to lower', () => {
-    const plain = encodeBtf([int, { ...struct, id: 2, members: struct.members.slice(0, 1) } as BtfType])
+    const plain = encodeBtf([int, { ...struct, id: 2, members: struct.members.slice(0, 1) }])
     for (const level of COMPAT_LEVELS) expect(lowerBtf(parseBtf(plain), level)).toEqual(plain)
   })
 
