@@ -43,6 +43,11 @@ export interface KernelPackage {
   readonly debugs: readonly PackageFile[]
   /** False where images of such kernels are known to carry no BTF, so that only a debug package is worth reading. */
   readonly imagesHaveBtf?: boolean
+  /**
+   * True where the debug package's vmlinux of such kernels is known to have another build-id than the image: the image
+   * is then read for the id that the running kernel has.
+   */
+  readonly buildIdsDiffer?: boolean
 }
 
 /** The key of a build in catalogs and logs: what must be equal for two listings to mean the same build. */

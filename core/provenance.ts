@@ -16,7 +16,10 @@ export interface Provenance {
   readonly packageSha256: Sha256 | null
   /** How far the package's digest was checked against an index. */
   readonly verified: 'signed-index' | 'index' | 'none'
+  /** The running kernel's, as the image has it; that of the debug package's vmlinux where no image was read. */
   readonly buildId: string | null
+  /** The id of the debug package's vmlinux, where that was read: Oracle's UEK has another one in it than it runs. */
+  readonly debugBuildId: string | null
   readonly banner: string | null
   readonly paholeVersion: string | null
   readonly paholeFlags: readonly string[] | null

@@ -9,7 +9,11 @@ export function withImageFacts(
 ): KernelPackage {
   const fact = facts.find((candidate) => fits(candidate, pkg))
   if (fact === undefined) return pkg
-  return { ...pkg, imagesHaveBtf: reaches(pkg.packageVersion, fact.btf, compare) }
+  return {
+    ...pkg,
+    imagesHaveBtf: reaches(pkg.packageVersion, fact.btf, compare),
+    ...(fact.buildIdsDiffer && { buildIdsDiffer: true }),
+  }
 }
 
 function fits(fact: ImageFact, { kernel, flavour }: KernelPackage): boolean {

@@ -191,6 +191,8 @@ const ImageFact = z.strictObject({
   flavours: z.array(Id).optional(),
   /** The first package version whose image has BTF; `never`, `always`. */
   btf: z.string().min(1),
+  /** True where the debug package's vmlinux has another build-id than the image, which is then read for its own. */
+  buildIdsDiffer: z.boolean().default(false),
   /** The first package version whose kernel has eBPF with maps and kprobes, where not all have. */
   ebpf: z.string().min(1).optional(),
   /** Where that was seen. */

@@ -5,7 +5,13 @@ import { encodeDwarf } from './pahole.ts'
 import type { PayloadCheck } from './payload-check.ts'
 import type { Found } from './found.ts'
 import { search } from './search.ts'
-import { type Extracted, ExtractError, type ExtractInput, type ExtractOptions } from './types.ts'
+import {
+  type Extracted,
+  type ExtractInput,
+  type ExtractOptions,
+  type KernelIds,
+  NoBtfError,
+} from './types.ts'
 
 /**
  * Gets a kernel's BTF out of a Debian package, kernel image, ELF, raw BTF, or a compressed file or tar of such; the
@@ -13,7 +19,8 @@ import { type Extracted, ExtractError, type ExtractInput, type ExtractOptions } 
  * and pahole; the rest of the input is only hashed (`readToEnd`), beside pahole, or not read. What comes out is
  * parsed whole and checked; that the digest is the right one is for the caller to see.
  *
- * Throws {@link ExtractError}, the signal's reason, and what the input throws. No temporary file and no process is
+ * Throws {@link ExtractError}, of which {@link NoBtfError} has what the kernel says of itself and the digest of the input,
+ * the signal's reason, and what the input throws. No temporary file and no process is
  * left, whatever happens.
  */
 export async function extract(input: ExtractInput, given: ExtractOptions): Promise<Extracted> {
@@ -50,31 +57,34 @@ async function searchInput(
 ): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
   const { release, forceDwarf, jobs, signal } = options
   let check: PayloadCheck | null = null
+  let ids: KernelIds = { buildId: null, banner: null }
   const events = {
     onKernel: () => source.enter('unwrapping'),
+    onIds: (seen: KernelIds) => (ids = seen),
     onPayload: (payload: PayloadCheck) => (check = payload),
   }
   source.enter('reading')
   const found = await search(stream, { release, forceDwarf, jobs, signal, tempPath, ...events })
   if (found !== null) return { found, check }
-  throw new ExtractError(
-    'NO_BTF',
-    `${source.name}: has no ${forceDwarf ? 'DWARF' : 'BTF, and no DWARF to make it of'}`,
-  )
+  if (options.readToEndWithoutBtf === true) await readOn(check, { source, stream, options })
+  const what = forceDwarf ? 'DWARF' : 'BTF, and no DWARF to make it of'
+  throw new NoBtfError(`${source.name}: has no ${what}`, { kernel: ids, ...read(source, options) })
+}
+
+/** The rest of the input, for its digest, where that is wanted. */
+async function readOn(check: PayloadCheck | null, { stream, options }: Reading): Promise<void> {
+  if (!options.readToEnd) return
+  for await (const chunk of stream.rest()) check?.update(chunk)
+  check?.verify()
 }
 
 async function finish(found: Found, check: PayloadCheck | null, reading: Reading): Promise<Extracted> {
-  const { source, stream, options } = reading
-  const readOn = async (): Promise<void> => {
-    if (!options.readToEnd) return
-    for await (const chunk of stream.rest()) check?.update(chunk)
-    check?.verify()
-  }
+  const { source, options } = reading
   const { buildId, banner, warnings } = found
   const facts = { buildId, banner }
   if (found.kind === 'btf') {
     source.enter('hashing')
-    await readOn()
+    await readOn(check, reading)
     const made = { origin: 'embedded', paholeVersion: null, paholeFlags: null, warnings } as const
     return { btf: found.btf, ...facts, ...made, ...read(source, options) }
   }
@@ -82,7 +92,7 @@ async function finish(found: Found, check: PayloadCheck | null, reading: Reading
   const encoding = { name: source.name, tempDir: options.tempDir, jobs: options.jobs }
   const encoded = await beside(
     (signal) => encodeDwarf(found.path, { ...encoding, signal }),
-    readOn,
+    () => readOn(check, reading),
     options.signal,
   )
   return {

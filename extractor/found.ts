@@ -1,6 +1,6 @@
 import type { PayloadCheck } from './payload-check.ts'
 import type { KernelFacts } from './scan.ts'
-import { ExtractError, type ExtractOptions } from './types.ts'
+import { ExtractError, type ExtractOptions, type KernelIds } from './types.ts'
 
 /** What a file gave: BTF that is ready, or a vmlinux in a temporary file, whose DWARF is to be encoded. */
 export type Found = Facts &
@@ -14,6 +14,8 @@ export interface Job extends Pick<ExtractOptions, 'release' | 'forceDwarf' | 'jo
   readonly tempPath: string
   /** Called when a kernel begins to be read. */
   readonly onKernel: () => void
+  /** Called with what a kernel says of itself that turned out to have no BTF. */
+  readonly onIds: (ids: KernelIds) => void
   /** Called with what is to see, after the search, all of the input that is still unread. */
   readonly onPayload: (check: PayloadCheck) => void
 }
@@ -35,10 +37,11 @@ export interface Surroundings {
  * What a scan found, as the answer of a search. Throws ExtractError `NOT_FOUND` where the kernel says that it is
  * another one, `INVALID` where it has BTF that does not hold.
  */
-export function foundIn(name: string, facts: KernelFacts): Found | null {
+export function foundIn(name: string, facts: KernelFacts, job: Pick<Job, 'onIds'>): Found | null {
   const { btf, banner, buildId, refused, stranger, warnings } = facts
   if (stranger !== null) throw new ExtractError('NOT_FOUND', `${name}: is another kernel: ${stranger}`)
   if (btf !== null) return { kind: 'btf', btf, banner, buildId, warnings }
   if (refused.length > 0) throw new ExtractError('INVALID', `${name}: ${refused.join('; ')}`)
+  job.onIds({ buildId, banner })
   return null
 }

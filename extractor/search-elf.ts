@@ -26,13 +26,13 @@ export async function searchElf(file: ByteStream, job: Job, sizeBytes: number | 
     }
     if (!scanner.complete) scanner.push(new Uint8Array(0), true)
     const facts = scanner.facts()
-    if (facts.btf !== null || facts.stranger !== null) return foundIn(file.name, facts)
+    if (facts.btf !== null || facts.stranger !== null) return foundIn(file.name, facts, job)
     await vmlinux.finish()
     if (await dwarfIn(job.tempPath, file.name)) {
       return { kind: 'vmlinux', path: job.tempPath, ...facts, warnings: facts.refused }
     }
     await rm(job.tempPath)
-    return foundIn(file.name, facts)
+    return foundIn(file.name, facts, job)
   } finally {
     await vmlinux.close()
   }

@@ -71,7 +71,7 @@ export async function search(
 }
 
 async function searchImage(kernel: ByteStream, job: Job): Promise<Found | null> {
-  return foundIn(kernel.name, await scanKernel(kernel, { release: job.release, btf: true }))
+  return foundIn(kernel.name, await scanKernel(kernel, { release: job.release, btf: true }), job)
 }
 
 /** Searches what is made of a file, and ends the making of it. */

@@ -12,6 +12,32 @@ export type ExtractErrorCode =
   'NO_BTF' | 'NOT_FOUND' | 'MALFORMED' | 'UNSUPPORTED' | 'LIMIT' | 'TOOL' | 'INVALID'
 export class ExtractError extends HubError<ExtractErrorCode> {}
 
+/** What a kernel says of itself. */
+export interface KernelIds {
+  /** GNU build-id in hex; null where the file has none. */
+  readonly buildId: string | null
+  /** The text of `/proc/version`, without the newline; null where the file has none. */
+  readonly banner: string | null
+}
+
+/** `NO_BTF`, with what was seen nevertheless. */
+export class NoBtfError extends ExtractError {
+  readonly kernel: KernelIds
+  /** Of the whole input; null where it was not read to its end. */
+  readonly sha256: Sha256 | null
+  readonly bytesRead: number
+
+  constructor(
+    message: string,
+    seen: { readonly kernel: KernelIds; readonly sha256: Sha256 | null; readonly bytesRead: number },
+  ) {
+    super('NO_BTF', message)
+    this.kernel = seen.kernel
+    this.sha256 = seen.sha256
+    this.bytesRead = seen.bytesRead
+  }
+}
+
 /** A file to extract from: a package, a kernel image, an ELF or raw BTF; its kind is told by its bytes. */
 export interface ExtractInput {
   /** For messages: a path or URL. */
@@ -26,6 +52,8 @@ export interface ExtractOptions {
   readonly forceDwarf: boolean
   /** False ends the reading as soon as the BTF is whole; the digest is then unknown. */
   readonly readToEnd: boolean
+  /** True reads on also where there is no BTF, so that what the kernel says of itself comes with a digest. */
+  readonly readToEndWithoutBtf?: boolean
   /** Where vmlinux goes while pahole reads it. */
   readonly tempDir: string
   /** Cores that pahole may use. */
@@ -36,14 +64,10 @@ export interface ExtractOptions {
   readonly onProgress?: (phase: string, bytesRead: number) => void
 }
 
-export interface Extracted {
+export interface Extracted extends KernelIds {
   /** Raw BTF, parsed whole and checked. */
   readonly btf: Uint8Array
   readonly origin: 'embedded' | 'dwarf'
-  /** The kernel's GNU build-id in hex; null where the file has none. */
-  readonly buildId: string | null
-  /** The text of `/proc/version`, without the newline; null where the file has none. */
-  readonly banner: string | null
   readonly paholeVersion: string | null
   readonly paholeFlags: readonly string[] | null
   readonly warnings: readonly string[]

@@ -54,7 +54,12 @@ export const Provenance = z
     url: z.string().nullable(),
     package_sha256: sha256.nullable(),
     verified: z.enum(['signed-index', 'index', 'none']),
-    build_id: z.string().nullable(),
+    build_id: z.string().nullable().meta({ description: "The running kernel's." }),
+    debug_build_id: z
+      .string()
+      .nullable()
+      .default(null)
+      .meta({ description: "That of the debug package's vmlinux, where it was read; it may be another." }),
     banner: z.string().nullable(),
     pahole_version: z.string().nullable(),
     pahole_flags: z.array(z.string()).nullable(),

@@ -28,6 +28,7 @@ export function toBuild(build: Build): api.Build {
       package_sha256: from.packageSha256,
       verified: from.verified,
       build_id: from.buildId,
+      debug_build_id: from.debugBuildId,
       banner: from.banner,
       pahole_version: from.paholeVersion,
       pahole_flags: from.paholeFlags === null ? null : [...from.paholeFlags],

@@ -42,6 +42,7 @@ export function sampleBuild(sample: SampleBuild = {}): NewBuild {
       packageSha256: sha256Of(`package ${name}`),
       verified: 'signed-index',
       buildId: sha256Of(`build-id ${name}`).slice(0, 40),
+      debugBuildId: null,
       banner: `Linux version ${kernel.release} (test@kernels.example) #1 SMP`,
       paholeVersion: null,
       paholeFlags: null,

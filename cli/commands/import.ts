@@ -182,6 +182,7 @@ async function record(
       packageSha256: sha256,
       verified: 'none',
       buildId: item.buildId,
+      debugBuildId: null,
       banner: item.banner,
       paholeVersion: null,
       paholeFlags: null,

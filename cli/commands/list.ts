@@ -87,6 +87,7 @@ function describeBuild(build: Build): string {
   const rows: [string, string | null][] = [
     ['kernel', formatKernel(build.kernel)],
     ['build-id', provenance.buildId],
+    ['debug id', provenance.debugBuildId],
     ['banner', provenance.banner],
     [
       'package',

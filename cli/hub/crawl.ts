@@ -129,7 +129,7 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     const isKnown = build !== undefined && (await deps.blobs.size(build.btf.digest)) !== null
     const state: PlanState = isKnown ? 'known' : due ? 'new' : 'waiting'
     if (state === 'new' && left-- <= 0) continue
-    const [first] = worthReading(pkg, options.forceDwarf).flat()
+    const first = worthReading(pkg, options.forceDwarf)[0]?.files[0]
     packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
   }
   return { startedMs, packages, indexes, gone: goneBuilds(builds, listed, whole, deps.sources) }

@@ -1,19 +1,11 @@
 import { layoutDigest, parseBtf } from '../../btf/index.ts'
-import { describeError, HubError, isAbort } from '../../core/errors.ts'
-import { type Http, HttpError } from '../../core/http.ts'
+import type { Http } from '../../core/http.ts'
 import { type KernelPackage, type PackageFile, packageKey } from '../../core/kernel-package.ts'
-import { limits } from '../../core/limits.ts'
 import type { Log } from '../../core/log.ts'
 import { hubVersion } from '../../core/version.ts'
-import { extract, type Extracted, ExtractError } from '../../extractor/index.ts'
+import { extract, type Extracted, type KernelIds, NoBtfError } from '../../extractor/index.ts'
 import type { BlobStore, Build, Catalog } from '../../store/index.ts'
-
-/**
- * `GONE`: no mirror has the package any more. `BAD_DIGEST`: on every mirror it is something else than the index says.
- * `NO_BTF`: the kernel has none, and no package with DWARF is offered.
- */
-export type IngestErrorCode = 'GONE' | 'BAD_DIGEST' | 'NO_BTF'
-export class IngestError extends HubError<IngestErrorCode> {}
+import { createPackageReader, IngestError, type Meter, type PackageReader } from './read-package.ts'
 
 export interface IngestDeps {
   readonly http: Http
@@ -53,8 +45,9 @@ export async function ingest(
   options: IngestOptions,
   deps: IngestDeps,
 ): Promise<Ingested> {
-  const meter = { bytes: 0 }
-  const { file, url, extracted } = await extractFirst(pkg, options, deps, meter)
+  const meter: Meter = { bytes: 0 }
+  const found = await extractFirst(pkg, options, deps, createPackageReader(deps, options, meter))
+  const { file, url, extracted } = found
   const btf = await deps.blobs.put(extracted.btf)
   const build = await deps.catalog.addBuild({
     kernel: pkg.kernel,
@@ -71,11 +64,9 @@ export async function ingest(
       url,
       packageSha256: extracted.sha256,
       verified: !options.verify || file.sha256 === null ? 'none' : pkg.signed ? 'signed-index' : 'index',
-      buildId: extracted.buildId,
-      banner: extracted.banner,
+      ...identityOf(found),
       paholeVersion: extracted.paholeVersion,
       paholeFlags: extracted.paholeFlags,
-      warnings: extracted.warnings,
       createdAt: deps.now().toISOString(),
       hubVersion,
     },
@@ -87,12 +78,54 @@ interface FoundBtf {
   readonly file: PackageFile
   readonly url: string
   readonly extracted: Extracted
+  /** True where it came from a debug package. */
+  readonly isDebug: boolean
+  /** What the image says of itself, where one was read besides. */
+  readonly image: KernelIds | null
 }
 
-/** Packages of one kind after another: images only where they may have BTF or there is nothing else. */
-export function worthReading(pkg: KernelPackage, forceDwarf: boolean): readonly (readonly PackageFile[])[] {
-  if (forceDwarf) return [pkg.debugs]
-  return pkg.imagesHaveBtf === false && pkg.debugs.length > 0 ? [pkg.debugs] : [pkg.images, pkg.debugs]
+/** Which kernel it is: what the image says, as that is what runs, and what the debug package's vmlinux says. */
+function identityOf({ extracted, isDebug, image }: FoundBtf): {
+  readonly buildId: string | null
+  readonly debugBuildId: string | null
+  readonly banner: string | null
+  readonly warnings: readonly string[]
+} {
+  const banner = image?.banner ?? extracted.banner
+  const isOther = extracted.banner !== null && extracted.banner !== banner
+  return {
+    buildId: image?.buildId ?? extracted.buildId,
+    debugBuildId: isDebug ? extracted.buildId : null,
+    banner,
+    warnings: [
+      ...extracted.warnings,
+      ...(isOther
+        ? [`the debug package’s vmlinux has another banner than the image: ${extracted.banner}`]
+        : []),
+    ],
+  }
+}
+
+/** Packages of one kind, and what they are read for. */
+interface Reading {
+  readonly files: readonly PackageFile[]
+  readonly isDebug: boolean
+  /** False where only the image's build-id is wanted. */
+  readonly forBtf: boolean
+}
+
+/** Packages of one kind after another: images only where they may have BTF or something else that is wanted. */
+export function worthReading(
+  pkg: Pick<KernelPackage, 'images' | 'debugs' | 'imagesHaveBtf' | 'buildIdsDiffer'>,
+  forceDwarf: boolean,
+): readonly Reading[] {
+  const imageHasBtf = !forceDwarf && !(pkg.imagesHaveBtf === false && pkg.debugs.length > 0)
+  return [
+    ...(imageHasBtf || pkg.buildIdsDiffer === true
+      ? [{ files: pkg.images, isDebug: false, forBtf: imageHasBtf }]
+      : []),
+    { files: pkg.debugs, isDebug: true, forBtf: true },
+  ].filter(({ files }) => files.length > 0)
 }
 
 /** Image first, DWARF where the image has no BTF. */
@@ -100,16 +133,33 @@ async function extractFirst(
   pkg: KernelPackage,
   options: IngestOptions,
   deps: IngestDeps,
-  meter: { bytes: number },
+  reader: PackageReader,
 ): Promise<FoundBtf> {
-  for (const files of worthReading(pkg, options.forceDwarf)) {
-    if (files.length === 0) continue
+  let image: KernelIds | null = null
+  for (const { files, isDebug, forBtf } of worthReading(pkg, options.forceDwarf)) {
     try {
-      return await fromAny(pkg, files, options, deps, meter)
+      const { file, url, result } = await reader.readAny(files, (input, onProgress) =>
+        extract(input, {
+          release: pkg.kernel.release,
+          forceDwarf: isDebug && options.forceDwarf,
+          readToEnd: options.verify,
+          readToEndWithoutBtf: !isDebug,
+          tempDir: deps.tempDir,
+          jobs: options.jobs,
+          signal: options.signal,
+          log: deps.log,
+          onProgress,
+        }),
+      )
+      if (forBtf) return { file, url, extracted: result, isDebug, image }
+      image = result
     } catch (err) {
-      if (!(err instanceof ExtractError && err.code === 'NO_BTF')) throw err
+      // The BTF is worth having without the id of an image that nobody has any more; banners still find it.
+      if (!forBtf && err instanceof IngestError && err.code === 'GONE') continue
+      if (!(err instanceof NoBtfError)) throw err
       deps.log.info({ kernel: pkg.kernel, package: files[0]?.name }, 'no BTF in this package')
-      if (files === pkg.images) options.onImageWithoutBtf?.()
+      if (!isDebug) image = err.kernel
+      if (!isDebug && forBtf) options.onImageWithoutBtf?.()
     }
   }
   throw new IngestError(
@@ -118,79 +168,4 @@ async function extractFirst(
       ? `${pkg.packageName} ${pkg.packageVersion}: no debug package is offered`
       : `${pkg.packageName} ${pkg.packageVersion}: no BTF in what is offered`,
   )
-}
-
-/**
- * Twins of one package (signed and unsigned) on all mirrors: the next is asked where one is ill, lacks the file or gives
- * something else. The reason that is told in the end
- * is that of the mirror that said most: one that sent something wrong before one that had nothing or was ill.
- */
-async function fromAny(
-  pkg: KernelPackage,
-  files: readonly PackageFile[],
-  options: IngestOptions,
-  deps: IngestDeps,
-  meter: { bytes: number },
-): Promise<FoundBtf> {
-  let reason: unknown = new IngestError('GONE', `${pkg.packageName} ${pkg.packageVersion}: no URL is known`)
-  let weight = -1
-  for (const { file, url } of files.flatMap((one) => one.urls.map((at) => ({ file: one, url: at })))) {
-    options.signal.throwIfAborted()
-    try {
-      return { file, url, extracted: await fromUrl(pkg, file, url, options, deps, meter) }
-    } catch (err) {
-      // A fact about the kernel, a fault of ours or of this machine: another mirror would not change it.
-      if (isAbort(err) || (err instanceof ExtractError && (err.code === 'NO_BTF' || err.code === 'TOOL')))
-        throw err
-      if (weightOf(err) > weight) {
-        reason = err
-        weight = weightOf(err)
-      }
-      deps.log.info({ url, reason: describeError(err) }, 'package could not be used from this mirror')
-    }
-  }
-  throw reason
-}
-
-function weightOf(err: unknown): number {
-  if (err instanceof HttpError && err.code === 'ILL') return 0
-  return err instanceof IngestError && err.code === 'GONE' ? 1 : 2
-}
-
-async function fromUrl(
-  pkg: KernelPackage,
-  file: PackageFile,
-  url: string,
-  options: IngestOptions,
-  deps: IngestDeps,
-  meter: { bytes: number },
-): Promise<Extracted> {
-  const { signal } = options
-  const stream = await deps.http.stream(url, { signal, maxBytes: file.sizeBytes ?? limits.package.maxBytes })
-  if (stream === null) throw new IngestError('GONE', `${url}: not there any more`)
-  if (file.sizeBytes !== null && stream.sizeBytes !== null && stream.sizeBytes !== file.sizeBytes) {
-    throw new IngestError('BAD_DIGEST', `${url}: ${stream.sizeBytes} bytes, the index says ${file.sizeBytes}`)
-  }
-  const before = meter.bytes
-  const extracted = await extract(
-    { name: url, bytes: stream.bytes },
-    {
-      release: pkg.kernel.release,
-      forceDwarf: options.forceDwarf,
-      readToEnd: options.verify,
-      tempDir: deps.tempDir,
-      jobs: options.jobs,
-      signal,
-      log: deps.log,
-      onProgress: (phase, bytesRead) => {
-        meter.bytes = before + bytesRead
-        options.onProgress(phase, meter.bytes)
-      },
-    },
-  )
-  meter.bytes = before + extracted.bytesRead
-  if (options.verify && file.sha256 !== null && extracted.sha256 !== file.sha256) {
-    throw new IngestError('BAD_DIGEST', `${url}: sha256 ${extracted.sha256}, the index says ${file.sha256}`)
-  }
-  return extracted
 }

@@ -19,6 +19,7 @@ export class KernelIndex<B extends KnownBuild> {
   readonly #byKernel = new Map<string, KernelEntry<B>>()
   readonly #byRelease = new Map<string, B[]>()
   readonly #byBuildId = new Map<string, B[]>()
+  readonly #byDebugBuildId = new Map<string, B[]>()
   readonly #byBanner = new Map<string, B[]>()
   readonly #byDigest = new Map<string, B[]>()
   readonly #releases: readonly string[]
@@ -30,8 +31,9 @@ export class KernelIndex<B extends KnownBuild> {
       push(byKernel, formatKernel(build.kernel), build)
       push(this.#byRelease, build.kernel.release, build)
       push(this.#byDigest, build.btf.digest, build)
-      const { buildId, banner } = build.provenance
+      const { buildId, debugBuildId = null, banner } = build.provenance
       if (buildId !== null) push(this.#byBuildId, buildId, build)
+      if (debugBuildId !== null) push(this.#byDebugBuildId, debugBuildId, build)
       if (banner !== null) push(this.#byBanner, trimBanner(banner), build)
     }
     this.entries = [...byKernel]
@@ -46,8 +48,9 @@ export class KernelIndex<B extends KnownBuild> {
     return this.#byRelease.get(release) ?? []
   }
 
+  /** Those whose image has the id; only where none has, those whose debug package's vmlinux has it. */
   withBuildId(buildId: string): readonly B[] {
-    return this.#byBuildId.get(buildId) ?? []
+    return this.#byBuildId.get(buildId) ?? this.#byDebugBuildId.get(buildId) ?? []
   }
 
   withBanner(banner: string): readonly B[] {

@@ -118,9 +118,12 @@ function clonesOf<B extends KnownBuild>(builds: readonly B[], facts: KernelFacts
 
 /** True where the asker's build-id or banner is known not to be this build's. */
 function isKnownOther(build: KnownBuild, facts: KernelFacts): boolean {
-  const { buildId, banner } = build.provenance
+  const { buildId, debugBuildId, banner } = build.provenance
   return (
-    (facts.buildId !== null && buildId !== null && buildId !== facts.buildId) ||
+    (facts.buildId !== null &&
+      buildId !== null &&
+      buildId !== facts.buildId &&
+      debugBuildId !== facts.buildId) ||
     (facts.banner !== null && banner !== null && trimBanner(banner) !== facts.banner)
   )
 }

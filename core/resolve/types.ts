@@ -12,6 +12,8 @@ export interface KnownBuild {
   readonly layoutDigest: Sha256
   readonly provenance: {
     readonly buildId: string | null
+    /** That of the debug package's vmlinux, where it is known. */
+    readonly debugBuildId?: string | null
     readonly banner: string | null
     readonly packageVersion: string | null
   }

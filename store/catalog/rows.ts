@@ -20,6 +20,8 @@ const provenance: z.ZodType<Provenance> = z.object({
   packageSha256: sha256.nullable(),
   verified: z.enum(['signed-index', 'index', 'none']),
   buildId: z.string().nullable(),
+  // Rows of the time before both ids were kept have one only.
+  debugBuildId: z.string().nullable().default(null),
   banner: z.string().nullable(),
   paholeVersion: z.string().nullable(),
   paholeFlags: z.array(z.string()).nullable(),
