@@ -123,6 +123,7 @@ function addClientCommands(program: Command, invocation: () => Invocation): void
     .option('--install', 'write it where libbpf and cilium/ebpf look by themselves', false)
     .option('--env', 'print environment variables of known agents instead of the path', false)
     .option('--like', 'also take the BTF of what this distribution is a clone of', false)
+    .option('--predict', 'with --tool, for a kernel that no hub has: a guess from its neighbours', false)
     .option('--force', "ask the hub even where this host's kernel has BTF", false)
     .addOption(new Option('--cache <dir>', 'where verified BTF is kept').env('BTFHUB_CACHE'))
     .option(

@@ -134,6 +134,51 @@ describe('fetching', () => {
     expect(min.digest).not.toBe(digest)
   })
 
+  it('gives a guess only to who asks for one, once every hub has it not, and remembers none', async () => {
+    const series = { series: 'ubuntu/20.04/5.4', flavour: 'generic' }
+    const padded = { 79: tinyKernel(20, 1), 83: tinyKernel(20, 2) }
+    for (const [number, btf] of Object.entries(padded)) {
+      const kernel = { ...focal, arch: 'x86_64', release: `9.4.0-${number}-generic` } as const
+      await addKernel(store, { kernel, btf, ...series })
+    }
+    const query = { ...focal, arch: 'x86_64', release: '9.4.0-81-generic', tool: 'both' }
+    const cacheDir = newCache()
+    const client = clientOf([registry.url], { cacheDir })
+    await expect(client.fetchBtf(query)).rejects.toThrow(failsWith('NOT_FOUND'))
+    const guess = await client.fetchBtf({ ...query, predict: true })
+    expect(guess).toMatchObject({
+      match: 'predicted',
+      kernel: 'ubuntu/20.04/x86_64/9.4.0-79-generic',
+      predictedFrom: ['ubuntu/20.04/x86_64/9.4.0-79-generic', 'ubuntu/20.04/x86_64/9.4.0-83-generic'],
+    })
+    const dead = clientOf([await deadUrl()], { cacheDir })
+    await expect(dead.fetchBtf({ ...query, predict: true })).rejects.toThrow(failsWith('UNAVAILABLE'))
+    const ill = clientOf([await deadUrl(), registry.url])
+    await expect(ill.fetchBtf({ ...query, predict: true })).rejects.toThrow(failsWith('UNAVAILABLE'))
+    const other = await addKernel(store, {
+      kernel: { ...focal, arch: 'x86_64', release: query.release },
+      btf: tinyKernel(24),
+      ...series,
+    })
+    expect(await client.fetchBtf({ ...query, predict: true })).toMatchObject({
+      match: 'release',
+      kernel: `ubuntu/20.04/x86_64/${other.kernel.release}`,
+    })
+  })
+
+  it('takes no guess for which it did not ask', async () => {
+    const lying = await serverOf((_, outgoing) => {
+      void fetch(`${registry.url}/v1/resolve`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(focal),
+      })
+        .then((answer) => answer.json())
+        .then((answer) => outgoing.end(JSON.stringify({ ...(answer as object), match: 'predicted' })))
+    })
+    await expect(clientOf([lying]).fetchBtf(focal)).rejects.toThrow(failsWith('UNVERIFIED'))
+  })
+
   it('many at once, of several processes and clients, do not collide', async () => {
     const cacheDir = newCache()
     const all = await Promise.all(

@@ -30,6 +30,8 @@ export interface Fetched {
   readonly kernel: string
   readonly match: Match
   readonly origin: string
+  /** With match `predicted`: the kernels before and after the one that was asked for, the BTF being the former's. */
+  readonly predictedFrom?: readonly string[]
   readonly hub: string
   /** `hub`: downloaded now. `cache`: a hub said which, it was here. `offline`: no hub could be asked. */
   readonly from: 'hub' | 'cache' | 'offline'
@@ -90,11 +92,23 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
+  async function resolveAt(
+    hub: HubConnection,
+    query: KernelQuery,
+    signal: AbortSignal,
+  ): Promise<ResolveAnswer> {
+    const answer = await hub.resolve(toRequest(query), signal)
+    if (answer.match === 'predicted' && query.predict !== true) {
+      throw new ClientError('UNVERIFIED', `${hub.url}: a guess, for which nobody asked`)
+    }
+    return answer
+  }
+
   async function fetchFrom(hub: HubConnection, query: KernelQuery, signal: AbortSignal): Promise<Fetched> {
-    const request = toRequest(query)
-    const answer = await hub.resolve(request, signal)
+    const answer = await resolveAt(hub, query, signal)
     const fetched = await take(hub, answer, signal)
-    await remember(JSON.stringify(request), fetched)
+    // A guess is not remembered: who has no hub to ask is not told what may be wrong.
+    if (fetched.match !== 'predicted') await remember(JSON.stringify(toRequest(query)), fetched)
     return fetched
   }
 
@@ -106,9 +120,12 @@ export function createClient(options: ClientOptions): Client {
     const digest = digestOf(hub.url, answer)
     const facts = {
       digest,
-      kernel: kernelOf(hub.url, answer),
+      kernel: kernelName(hub.url, answer.build.kernel),
       match: answer.match,
       origin: answer.build.provenance.origin,
+      ...(answer.predicted_from === undefined
+        ? {}
+        : { predictedFrom: answer.predicted_from.map((kernel) => kernelName(hub.url, kernel)) }),
       hub: hub.url,
     }
     const cached = await cache.find(digest)
@@ -157,6 +174,20 @@ export function createClient(options: ClientOptions): Client {
     return null
   }
 
+  /** A guess is asked for only once every hub has said that it has not the kernel itself. */
+  async function fetchBtf(query: KernelQuery): Promise<Fetched> {
+    const { predict, ...plain } = query
+    try {
+      return await orOffline(
+        JSON.stringify(toRequest(plain)),
+        firstOf((hub, signal) => fetchFrom(hub, plain, signal)),
+      )
+    } catch (err) {
+      if (predict !== true || !(err instanceof ClientError) || err.code !== 'NOT_FOUND') throw err
+      return firstOf((hub, signal) => fetchFrom(hub, query, signal))
+    }
+  }
+
   async function orOffline(question: string, asking: Promise<Fetched>): Promise<Fetched> {
     try {
       return await asking
@@ -174,7 +205,7 @@ export function createClient(options: ClientOptions): Client {
     form: Form,
     signal: AbortSignal,
   ): Promise<Fetched> {
-    const answer = await hub.resolve(toRequest(query), signal)
+    const answer = await resolveAt(hub, query, signal)
     const btf = await take(hub, answer, signal)
     const path = formPath(answer.build.kernel, query, form)
     const { bytes } = await hub.bytes(path, { atMost: limits.btf.maxBytes }, signal)
@@ -205,15 +236,8 @@ export function createClient(options: ClientOptions): Client {
 
   return {
     resolve: (query) =>
-      firstOf(async (hub, signal) => ({
-        hub: hub.url,
-        answer: await hub.resolve(toRequest(query), signal),
-      })),
-    fetchBtf: (query) =>
-      orOffline(
-        JSON.stringify(toRequest(query)),
-        firstOf((hub, signal) => fetchFrom(hub, query, signal)),
-      ),
+      firstOf(async (hub, signal) => ({ hub: hub.url, answer: await resolveAt(hub, query, signal) })),
+    fetchBtf,
     fetchForm: (query, form) => firstOf((hub, signal) => fetchFormFrom(hub, query, form, signal)),
     minimize,
     async close() {
@@ -251,8 +275,8 @@ function digestOf(hub: string, answer: ResolveAnswer): Sha256 {
   return digest
 }
 
-function kernelOf(hub: string, { build }: ResolveAnswer): string {
-  const arch = parseArch(build.kernel.arch)
-  if (arch === null) throw new ClientError('UNAVAILABLE', `${hub}: a kernel for ${build.kernel.arch}`)
-  return formatKernel({ ...build.kernel, arch })
+function kernelName(hub: string, kernel: ResolveAnswer['build']['kernel']): string {
+  const arch = parseArch(kernel.arch)
+  if (arch === null) throw new ClientError('UNAVAILABLE', `${hub}: a kernel for ${kernel.arch}`)
+  return formatKernel({ ...kernel, arch })
 }

@@ -14,6 +14,8 @@ export interface KernelQuery {
   readonly tool?: string | undefined
   /** Whether the BTF of what the distribution is a clone of will do. */
   readonly like?: boolean | undefined
+  /** Whether, where no hub has a kernel, a guess from its neighbours will do; only with `tool`. */
+  readonly predict?: boolean | undefined
 }
 
 /** The query as it goes over the wire, without what was not said. Equal queries give equal JSON. */
@@ -28,6 +30,7 @@ export function toRequest(query: KernelQuery): ResolveRequest {
     os_release: query.osRelease,
     tool: query.tool,
     like: query.like === true ? true : undefined,
+    predict: query.predict === true ? true : undefined,
   }
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined))
 }

@@ -1,79 +1,83 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type KnownMin, predictNeighbours, type WantedKernel } from './predict.ts'
+import { type KnownKernel, neighboursOf, type WantedKernel } from './predict.ts'
 
-const FAMILY = { distro: 'debian', version: '12', arch: 'x86_64', flavour: 'cloud', series: '6.1' }
-
-function known(release: string, digest: string, other: Partial<WantedKernel> = {}): KnownMin<string> {
-  return { ...FAMILY, release, digest, min: digest, ...other }
+interface Sample extends Partial<WantedKernel> {
+  readonly flavour?: string
+  readonly series?: string
 }
 
-const wanted = { ...FAMILY, release: '6.1.0-12' }
+const SYSTEM = { distro: 'debian', version: '12', arch: 'x86_64' }
 
-describe('a prediction', () => {
-  it('is what both neighbours have', () => {
-    const kernels = [
-      known('6.1.0-9', 'a'),
-      known('6.1.0-11', 'b'),
-      known('6.1.0-13', 'b'),
-      known('6.1.0-20', 'c'),
+function known(release: string, other: Sample = {}): KnownKernel {
+  const { flavour = 'cloud', series = 'debian/12/6.1', ...kernel } = other
+  return { kernel: { ...SYSTEM, release, ...kernel }, flavour, series }
+}
+
+function releases(wanted: string, kernels: readonly KnownKernel[]): unknown {
+  const found = neighboursOf({ ...SYSTEM, release: wanted }, kernels)
+  return (
+    found && [
+      found.before.map(({ kernel }) => kernel.release),
+      found.after.map((each) => each.kernel.release),
     ]
-    expect(predictNeighbours(wanted, kernels)).toEqual({
-      predicted: true,
-      min: 'b',
-      from: [kernels[1], kernels[2]],
-    })
+  )
+}
+
+describe('the neighbours of a kernel that is not there', () => {
+  it('are the next older and the next newer one, with all their builds', () => {
+    const kernels = ['6.1.0-9', '6.1.0-11', '6.1.0-11', '6.1.0-13', '6.1.0-20'].map((each) => known(each))
+    expect(releases('6.1.0-12', kernels)).toEqual([['6.1.0-11', '6.1.0-11'], ['6.1.0-13']])
   })
 
-  it.each([
-    ['the neighbours differ', [known('6.1.0-11', 'a'), known('6.1.0-13', 'b')]],
-    ['nothing is older', [known('6.1.0-13', 'a'), known('6.1.0-14', 'a')]],
-    ['nothing is newer', [known('6.1.0-9', 'a'), known('6.1.0-11', 'a')]],
+  it('may be written otherwise than the kernel itself, as point updates are', () => {
+    const kernels = ['3.10.0-1160.el7', '3.10.0-1160.2.1.el7', '3.10.0-1160.11.1.el7'].map((each) =>
+      known(each),
+    )
+    expect(releases('3.10.0-1160.1.1.el7', kernels)).toEqual([['3.10.0-1160.el7'], ['3.10.0-1160.2.1.el7']])
+  })
+
+  it('are of the flavour that its release is written like', () => {
+    const kernels = [
+      ...['6.1.0-11-amd64', '6.1.0-13-amd64'].map((each) => known(each, { flavour: 'default' })),
+      ...['6.1.0-10-cloud-amd64', '6.1.0-14-cloud-amd64'].map((each) => known(each)),
+    ]
+    expect(releases('6.1.0-12-cloud-amd64', kernels)).toEqual([
+      ['6.1.0-10-cloud-amd64'],
+      ['6.1.0-14-cloud-amd64'],
+    ])
+    expect(releases('6.1.0-12-rt-amd64', kernels)).toBeNull()
+  })
+
+  it.each<[string, readonly KnownKernel[]]>([
+    ['nothing is older', [known('6.1.0-13'), known('6.1.0-14')]],
+    ['nothing is newer', [known('6.1.0-9'), known('6.1.0-11')]],
     ['there is nothing', []],
-    ['the kernel itself is known', [known('6.1.0-11', 'a'), known('6.1.0-12', 'a'), known('6.1.0-13', 'a')]],
+    ['the kernel itself is known', [known('6.1.0-11'), known('6.1.0-12'), known('6.1.0-13')]],
+    ['one is of another flavour', [known('6.1.0-11', { flavour: 'rt' }), known('6.1.0-13')]],
+    ['one is of another series', [known('6.1.0-11', { series: 'debian/12/6.0' }), known('6.1.0-13')]],
+    ['one is of another version', [known('6.1.0-11', { version: '11' }), known('6.1.0-13')]],
+    ['one is of another architecture', [known('6.1.0-11', { arch: 'aarch64' }), known('6.1.0-13')]],
+    ['one is of another distribution', [known('6.1.0-11', { distro: 'ubuntu' }), known('6.1.0-13')]],
+    ['all that are written alike are of another mainline', [known('6.0.0-11'), known('6.2.0-13')]],
     [
-      'builds of one neighbour differ',
-      [known('6.1.0-11', 'a'), known('6.1.0-11', 'b'), known('6.1.0-13', 'a')],
+      'flavours are written alike, so that its own is not known',
+      [known('6.1.0-11'), known('6.1.0-13'), known('6.1.0-14', { flavour: 'rt' })],
     ],
-    [
-      'one neighbour is of another flavour',
-      [known('6.1.0-11', 'a', { flavour: 'rt' }), known('6.1.0-13', 'a')],
-    ],
-    [
-      'one neighbour is of another series',
-      [known('6.1.0-11', 'a', { series: '6.0' }), known('6.1.0-13', 'a')],
-    ],
-    [
-      'one neighbour is of another version',
-      [known('6.1.0-11', 'a', { version: '11' }), known('6.1.0-13', 'a')],
-    ],
-    [
-      'one neighbour is of another architecture',
-      [known('6.1.0-11', 'a', { arch: 'aarch64' }), known('6.1.0-13', 'a')],
-    ],
-    [
-      'one neighbour is of another distribution',
-      [known('6.1.0-11', 'a', { distro: 'ubuntu' }), known('6.1.0-13', 'a')],
-    ],
-  ])('is not made where %s', (_, kernels) => {
-    expect(predictNeighbours(wanted, kernels)).toBeNull()
+  ])('are not told where %s', (_, kernels) => {
+    expect(releases('6.1.0-12', kernels)).toBeNull()
   })
 
-  it('does not depend on the order of what is known', () => {
-    const kernels = fc.uniqueArray(fc.record({ number: fc.nat(30), digest: fc.constantFrom('a', 'b') }), {
-      selector: ({ number }) => number,
-    })
+  it('are what sorting would find, whatever the order of what is known', () => {
     fc.assert(
-      fc.property(kernels, fc.nat(30), (given, at) => {
-        const list = given.map(({ number, digest }) => known(`6.1.0-${number}`, digest))
-        const asked = { ...FAMILY, release: `6.1.0-${at}` }
-        const first = predictNeighbours(asked, list)
-        expect(predictNeighbours(asked, [...list].reverse())).toEqual(first)
-        const before = given.filter(({ number }) => number < at).sort((a, b) => b.number - a.number)[0]
-        const after = given.filter(({ number }) => number > at).sort((a, b) => a.number - b.number)[0]
-        const isKnown = given.some(({ number }) => number === at)
-        const agrees = !isKnown && before !== undefined && before.digest === after?.digest
-        expect(first?.min ?? null).toBe(agrees ? before.digest : null)
+      fc.property(fc.uniqueArray(fc.nat(30)), fc.nat(30), (numbers, at) => {
+        const kernels = numbers.map((number) => known(`6.1.0-${number}`))
+        const found = releases(`6.1.0-${at}`, kernels)
+        expect(releases(`6.1.0-${at}`, [...kernels].reverse())).toEqual(found)
+        const before = Math.max(...numbers.filter((number) => number < at))
+        const after = Math.min(...numbers.filter((number) => number > at))
+        const isBetween = !numbers.includes(at) && Number.isFinite(before) && Number.isFinite(after)
+        expect(found).toEqual(isBetween ? [[`6.1.0-${before}`], [`6.1.0-${after}`]] : null)
       }),
     )
   })

@@ -1,66 +1,64 @@
-import { compareReleases } from './release-order.ts'
+import { compareReleases, mainlineSeries } from './release-order.ts'
 
-/** A kernel of a hub, and the min BTF of one tool on it. */
-export interface KnownMin<T> {
-  readonly distro: string
-  readonly version: string
-  readonly arch: string
+/** A build of a kernel that a hub has. */
+export interface KnownKernel {
+  readonly kernel: WantedKernel
   readonly flavour: string
   readonly series: string
-  readonly release: string
-  /** Equal for equal min BTF: its digest. */
-  readonly digest: string
-  readonly min: T
 }
 
 /** A kernel that the hub lacks. */
-export type WantedKernel = Pick<
-  KnownMin<unknown>,
-  'distro' | 'version' | 'arch' | 'flavour' | 'series' | 'release'
->
+export interface WantedKernel {
+  readonly distro: string
+  readonly version: string
+  readonly arch: string
+  readonly release: string
+}
 
-/** A guess with its reasons; whoever gives it on says that it is one. */
-export interface Prediction<T> {
-  readonly predicted: true
-  readonly min: T
-  /** The kernels before and after, which agree. */
-  readonly from: readonly [before: KnownMin<T>, after: KnownMin<T>]
+/** The builds of the next older and of the next newer kernel. Neither list is empty. */
+export interface Neighbours<K extends KnownKernel> {
+  readonly before: readonly K[]
+  readonly after: readonly K[]
 }
 
 /**
- * The min BTF that a kernel most likely needs: that of the next older and the next newer kernel of the same
- * distribution, version, architecture, flavour and series, where both have the same. Null where there are none on both
- * sides, where they differ, or where builds of one neighbour differ among themselves; also where the hub has the kernel
- * itself, which is never guessed. Only for those who ask for a guess: a change that was made and taken back between the
- * two would make it wrong.
+ * The kernels between which one that nobody has belongs: the next older and the next newer one of the same
+ * distribution, version, architecture, flavour and series. Which flavour and series it is of, its release has to say:
+ * they are those of the kernels whose releases are written alike (`6.1.0-#-cloud-amd64`), where these agree. Null where
+ * they do not, where there is no kernel on both sides, and where the kernel is known, which is never guessed. A change
+ * that was made and taken back between the two would make a guess from them wrong: only for those who ask for one.
  */
-export function predictNeighbours<T>(
+export function neighboursOf<K extends KnownKernel>(
   wanted: WantedKernel,
-  known: readonly KnownMin<T>[],
-): Prediction<T> | null {
-  const family = known.filter((each) => isOneFamily(each, wanted))
-  let before: KnownMin<T> | null = null
-  let after: KnownMin<T> | null = null
-  for (const each of family) {
-    const order = compareReleases(each.release, wanted.release)
+  known: readonly K[],
+): Neighbours<K> | null {
+  const system = known.filter(({ kernel }) => isOfSystem(kernel, wanted))
+  const alike = system.filter(({ kernel }) => shape(kernel.release) === shape(wanted.release))
+  const [family, ...others] = new Set(alike.map(familyOf))
+  if (family === undefined || others.length > 0) return null
+  const relatives = system.filter((each) => familyOf(each) === family)
+  let before: string | null = null
+  let after: string | null = null
+  for (const { release } of relatives.map(({ kernel }) => kernel)) {
+    const order = compareReleases(release, wanted.release)
     if (order === 0) return null
-    if (order < 0 && (before === null || compareReleases(each.release, before.release) > 0)) before = each
-    if (order > 0 && (after === null || compareReleases(each.release, after.release) < 0)) after = each
+    if (order < 0 && (before === null || compareReleases(release, before) > 0)) before = release
+    if (order > 0 && (after === null || compareReleases(release, after) < 0)) after = release
   }
   if (before === null || after === null) return null
-  const neighbours = [before.release, after.release]
-  const digests = new Set(
-    family.filter((each) => neighbours.includes(each.release)).map((each) => each.digest),
-  )
-  return digests.size === 1 ? { predicted: true, min: before.min, from: [before, after] } : null
+  const buildsOf = (release: string): K[] => relatives.filter(({ kernel }) => kernel.release === release)
+  return { before: buildsOf(before), after: buildsOf(after) }
 }
 
-function isOneFamily(a: WantedKernel, b: WantedKernel): boolean {
-  return (
-    a.distro === b.distro &&
-    a.version === b.version &&
-    a.arch === b.arch &&
-    a.flavour === b.flavour &&
-    a.series === b.series
-  )
+function isOfSystem(a: WantedKernel, b: WantedKernel): boolean {
+  return a.distro === b.distro && a.version === b.version && a.arch === b.arch
+}
+
+/** How a release is written: its mainline version, and the rest with its numbers left open. */
+function shape(release: string): string {
+  return `${mainlineSeries(release)} ${release.replace(/\d+/g, '#')}`
+}
+
+function familyOf({ flavour, series }: KnownKernel): string {
+  return JSON.stringify([flavour, series])
 }

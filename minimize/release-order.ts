@@ -1,6 +1,7 @@
 /**
- * Orders releases as people count: runs of digits as numbers, all else as text. Serves every distribution's releases
- * within one series.
+ * Orders releases as rpm orders versions (rpmvercmp): runs of digits as numbers and runs of letters as text, what
+ * stands between them aside; a number comes after a text, so that `1160.el7` is before `1160.2.1.el7`. Serves every
+ * distribution's releases within one series. Equal only for equal releases.
  */
 export function compareReleases(a: string, b: string): number {
   const [left, right] = [parts(a), parts(b)]
@@ -8,10 +9,10 @@ export function compareReleases(a: string, b: string): number {
     const [x, y] = [left[i], right[i]]
     if (x === undefined || y === undefined) return x === undefined ? -1 : 1
     if (x === y) continue
-    if (typeof x === 'bigint' && typeof y === 'bigint') return x < y ? -1 : 1
-    return String(x) < String(y) ? -1 : 1
+    if (typeof x === typeof y) return x < y ? -1 : 1
+    return typeof x === 'string' ? -1 : 1
   }
-  return 0
+  return a < b ? -1 : a > b ? 1 : 0
 }
 
 /** The kernel's own version in a release, `5.10` of `5.10.0-30-cloud-amd64`; null where it starts otherwise. */
@@ -20,5 +21,5 @@ export function mainlineSeries(release: string): string | null {
 }
 
 function parts(release: string): (bigint | string)[] {
-  return (release.match(/\d+|\D+/g) ?? []).map((part) => (/^\d/.test(part) ? BigInt(part) : part))
+  return (release.match(/\d+|[a-zA-Z]+/g) ?? []).map((part) => (/^\d/.test(part) ? BigInt(part) : part))
 }

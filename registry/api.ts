@@ -17,6 +17,8 @@ export const header = {
   origin: 'Btfhub-Origin',
   /** sha256 of the raw BTF in hex, whatever form or encoding the body has. */
   digest: 'Btfhub-Digest',
+  /** With `Btfhub-Match: predicted`: the kernels before and after the one that was asked for, between blanks. */
+  predictedFrom: 'Btfhub-Predicted-From',
 } as const
 
 const name = z.string().min(1).max(limits.request.maxNameLength)
@@ -151,6 +153,10 @@ export const ResolveRequest = z
     release: name.meta({ description: '`uname -r`.' }),
     ...facts,
     like: z.boolean().meta({ description: 'Also take the BTF of what this distribution is a clone of.' }),
+    predict: z.boolean().meta({
+      description:
+        'With `tool`, where nothing matches: a guess from the kernels before and after, where they agree.',
+    }),
   })
   .partial()
   .meta({ id: 'ResolveRequest' })
@@ -164,6 +170,12 @@ export const ResolveAnswer = z
       description: 'What to fetch: the full BTF, or the min BTF of the tool that was asked for.',
     }),
     tool: z.string().nullable().meta({ description: 'NAME@VERSION that `btf` was made for.' }),
+    predicted_from: z
+      .tuple([Kernel, Kernel])
+      .optional()
+      .meta({
+        description: 'With match `predicted`: the kernels before and after; `build` is of the former.',
+      }),
   })
   .meta({ id: 'ResolveAnswer' })
 export type ResolveAnswer = z.infer<typeof ResolveAnswer>
@@ -175,6 +187,10 @@ export const BtfQuery = z
     like: z
       .enum(['0', '1'])
       .meta({ description: '1: also take the BTF of what this distribution is a clone of.' }),
+    predict: z.enum(['0', '1']).meta({
+      description:
+        '1: with a tool, where nothing matches, a guess; answers say so. Raw bytes or `sha256` only.',
+    }),
     format: Format.meta({
       description: 'Form of the bytes; `sha256` is a line for `sha256sum -c` about the raw BTF.',
     }),
@@ -187,7 +203,9 @@ export type BtfQuery = z.infer<typeof BtfQuery>
 export const MinQuery = BtfQuery.omit({ tool: true, variant: true })
 export type MinQuery = z.infer<typeof MinQuery>
 
-export const MinimizeQuery = MinQuery.extend({ release: ResolveRequest.shape.release })
+export const MinimizeQuery = MinQuery.omit({ predict: true }).extend({
+  release: ResolveRequest.shape.release,
+})
 export type MinimizeQuery = z.infer<typeof MinimizeQuery>
 
 export const KernelsQuery = z

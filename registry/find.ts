@@ -1,5 +1,5 @@
 import type { Sha256 } from '../core/digest.ts'
-import type { Arch } from '../core/kernel.ts'
+import type { Arch, Kernel } from '../core/kernel.ts'
 import { listKernels, tellApart } from '../core/resolve/ambiguity.ts'
 import { type Asked, type KernelFacts, readFacts } from '../core/resolve/facts.ts'
 import { resolve, type Resolution } from '../core/resolve/resolver.ts'
@@ -9,6 +9,7 @@ import type { Match } from './api.ts'
 import { blobContent, type Content } from './content.ts'
 import { RegistryError } from './errors.ts'
 import type { Hub } from './hub.ts'
+import { predict } from './predict.ts'
 import type { Snapshot } from './snapshots.ts'
 import { type Candidate, toChoice } from './wire.ts'
 
@@ -20,6 +21,8 @@ export interface Found {
   readonly btf: Content
   readonly tool: Tool | null
   readonly snapshot: Snapshot
+  /** With match `predicted`: the kernels before and after the wanted one, `build` being of the former. */
+  readonly predictedFrom?: readonly [Kernel, Kernel]
 }
 
 /** What a request asks for. */
@@ -29,6 +32,8 @@ export interface Wanted {
   readonly assumedArch?: Arch
   /** `NAME` or `NAME@VERSION`; the full BTF where it is not given. */
   readonly tool?: string | undefined
+  /** Whether a guess will do where nothing matches; only with `tool`. */
+  readonly predict?: boolean | undefined
   /** How min BTF of objects that no tool has is made of a full one; not together with `tool`. */
   readonly cut?: Cut
   /** True where nobody else is to be asked: the asker is one whom we would ask. */
@@ -60,6 +65,9 @@ export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
 }
 
 async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
+  if (wanted.predict === true && wanted.tool === undefined) {
+    throw new RegistryError('BAD_REQUEST', 'predict: only of min BTF, expected a tool')
+  }
   const facts = readFacts(wanted.kernel, wanted.assumedArch === undefined ? {} : { arch: wanted.assumedArch })
   const known = look(await hub.snapshots.get(), facts, wanted)
   if (known.isHere) return take(hub, known, wanted)
@@ -70,7 +78,8 @@ async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
   }
   const landing = await hub.justInTime.bring(facts)
   if (landing.kind === 'added') return take(hub, look(await hub.snapshots.refresh(), facts, wanted), wanted)
-  return take(hub, current, wanted, landing.why)
+  const guess = wanted.predict === true ? await predict(hub, facts, current) : null
+  return guess ?? take(hub, current, wanted, landing.why)
 }
 
 /** What a snapshot has of what is wanted. */

@@ -55,6 +55,9 @@ beforeAll(async () => {
   await addKernel(store, { kernel: focal, btf: bytes.focal, provenance: { buildId: focalId } })
   await addKernel(store, { kernel: bionic, btf: bytes.bionic })
   await addKernel(store, { kernel: { release: plus }, btf: bytes.plus })
+  for (const number of [1, 3]) {
+    await addKernel(store, { kernel: { release: `7.0.0-${number}-amd64` }, btf: tinyKernel(8, number) })
+  }
   await addTool(store, 'both', '1.0', compileTool(['pid', 'tgid']))
   hub = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
   script = await (await fetch(`${hub.url}/get.sh`)).text()
@@ -182,6 +185,25 @@ describe.each(machines)('$name', ({ shell, names }) => {
     expect(await run(machine, ...args)).toMatchObject({ code: 0, out: `${release}.btf\n` })
     expect(new Uint8Array(await readFile(join(work, `${release}.btf`)))).toEqual(bytes.focal)
     expect(await leftovers()).toEqual([`${release}.btf`])
+  })
+
+  test('gives a guess only where it is asked for, and says that it is one', async () => {
+    const args = [
+      '--distro',
+      'debian',
+      '--version',
+      '12',
+      '--arch',
+      'x86_64',
+      '--tool',
+      'both',
+      '7.0.0-2-amd64',
+    ]
+    expect((await run(machine, ...args)).code).toBe(3)
+    const ran = await run(machine, '--predict', ...args)
+    expect(ran).toMatchObject({ code: 0, out: '7.0.0-2-amd64.both.min.btf\n' })
+    expect(ran.err).toContain('predicted, not known')
+    expect((await run(machine, '--predict', '7.0.0-2-amd64')).code).toBe(2)
   })
 
   test('gets min BTF, and names with a +', async () => {

@@ -18,6 +18,7 @@ has one.
   --build-id HEX         GNU build-id of the kernel
   --banner TEXT          the text of /proc/version
   --like                 also take the BTF of what the distribution is a clone of
+  --predict              with --tool, for a kernel that no hub has: a guess from its neighbours
   -o, --output FILE      where to write it; default RELEASE.btf in this folder
   --hub "URL ..."        hubs to ask, in order; also BTFHUB_URL
   --force                ask a hub even where this host's kernel has BTF
@@ -231,11 +232,12 @@ host_facts() {
 }
 
 main() {
-  release='' tool='' arch='' distro='' version='' build_id='' banner='' like='' output='' force='' query=''
+  release='' tool='' arch='' distro='' version='' build_id='' banner='' like='' predict='' output='' force='' query=''
   root=${BTFHUB_ROOT:-}
   while [ $# -gt 0 ]; do
     case $1 in
       --like) like=1 ;;
+      --predict) predict=1 ;;
       --force) force=1 ;;
       -h | --help) usage && exit 0 ;;
       --tool | --arch | --distro | --version | --build-id | --banner | --hub | -o | --output)
@@ -260,6 +262,8 @@ main() {
     esac
     shift
   done
+
+  if [ -n "$predict" ] && [ -z "$tool" ]; then die 2 '--predict: only min BTF is predicted, expected --tool'; fi
 
   host_release=$(uname -r)
   release=${release:-$host_release}
@@ -296,7 +300,7 @@ main() {
   printf '%s\n' "$output"
 }
 
-# Asks the hubs in order until one has it; ends the script where none does.
+# Gets it from one of the hubs; ends the script where none has it.
 get() {
   query="&arch=$(encode "$arch")"
   if [ -n "$distro" ]; then query="$query&distro=$(encode "$distro")"; fi
@@ -304,19 +308,33 @@ get() {
   if [ -n "$build_id" ]; then query="$query&build_id=$(encode "$build_id")"; fi
   if [ -n "$banner" ]; then query="$query&banner=$(encode "$banner")"; fi
   if [ -n "$like" ]; then query="$query&like=1"; fi
+  ask_all && return
+  # A guess is asked for only where every hub has said that it has not the kernel itself.
+  if [ "$worst" = 3 ] && [ -n "$predict" ]; then
+    query="$query&predict=1"
+    if ask_all; then
+      say 'predicted, not known: no hub has this kernel; those before and after it agree'
+      return
+    fi
+  fi
+  exit "$worst"
+}
+
+# Asks the hubs in order until one has it; else sets `worst` to what the script would exit with.
+ask_all() {
   worst=3
   for hub in $hubs; do
     code=0
     ask "$hub" || code=$?
     case $code in
-      0) return ;;
+      0) return 0 ;;
       # Another hub would not know better which kernel is meant.
       2 | 4) exit "$code" ;;
       75) if [ "$worst" = 3 ]; then worst=75; fi ;;
       5) worst=5 ;;
     esac
   done
-  exit "$worst"
+  return 1
 }
 
 main "$@"

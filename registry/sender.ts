@@ -30,6 +30,8 @@ export interface Answer {
   readonly btf: Sha256 | null
   readonly kernel: Kernel | null
   readonly match: Match
+  /** With `predicted`: the kernels before and after the one that was asked for. */
+  readonly predictedFrom?: readonly [Kernel, Kernel] | undefined
   readonly origin: Origin | null
   readonly lastModified: Date | null
   /** True where the URL names the digest: then the answer is the same for ever. */
@@ -152,7 +154,7 @@ export class Sender {
 function describe(answer: Answer): Record<string, string> {
   return {
     'Content-Type': answer.type,
-    'Cache-Control': answer.immutable ? CACHE_FOR_EVER : CACHE_BRIEFLY,
+    'Cache-Control': cachingOf(answer),
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
     [header.match]: answer.match,
@@ -160,7 +162,16 @@ function describe(answer: Answer): Record<string, string> {
     ...(answer.btf === null ? {} : { [header.digest]: answer.btf }),
     ...(answer.kernel === null ? {} : { [header.kernel]: formatKernel(answer.kernel) }),
     ...(answer.origin === null ? {} : { [header.origin]: answer.origin }),
+    ...(answer.predictedFrom === undefined
+      ? {}
+      : { [header.predictedFrom]: answer.predictedFrom.map(formatKernel).join(' ') }),
   }
+}
+
+function cachingOf({ immutable, match }: Answer): string {
+  // A guess is not to be found again once the kernel itself is there.
+  if (match === 'predicted') return 'no-store'
+  return immutable ? CACHE_FOR_EVER : CACHE_BRIEFLY
 }
 
 /** What the form is that is sent. `Repr-Digest` is of the bytes on the wire, coding included (RFC 9530 3). */

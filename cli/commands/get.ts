@@ -31,6 +31,7 @@ export interface GetCommandOptions {
   readonly install: boolean
   readonly env: boolean
   readonly like: boolean
+  readonly predict: boolean
   readonly force: boolean
   readonly cache?: string
   /** Seconds that hubs have for it all. */
@@ -67,6 +68,10 @@ export async function get(
             cacheDir,
             options.install ? installPath('/', release ?? host.release) : options.output,
           )
+    if ('predictedFrom' in got && got.predictedFrom !== undefined)
+      terminal.err(
+        `btfhub: predicted, not known: no hub has this kernel; ${got.predictedFrom.join(' and ')} agree`,
+      )
     if (options.json) terminal.out(JSON.stringify(got, null, 2))
     else if (options.env) terminal.out(agentEnvironment(got.path).join('\n'))
     else terminal.out(got.path)
@@ -84,14 +89,20 @@ function checkOptions(options: GetCommandOptions): void {
     a !== undefined && a !== false && b !== undefined && b !== false
   if (both(options.tool, options.object)) throw new UsageError('--tool and --object: give one of them')
   if (both(options.output, options.install)) throw new UsageError('--output and --install: give one of them')
+  if (options.predict && options.tool === undefined) {
+    throw new UsageError('--predict: only min BTF is predicted, expected --tool')
+  }
+  if (options.predict && options.format !== 'raw') {
+    throw new UsageError(`--predict gives raw BTF, not ${options.format}`)
+  }
   if (options.object !== undefined && options.format !== 'raw') {
     throw new UsageError(`--object gives raw BTF, not ${options.format}`)
   }
 }
 
 function toQuery(release: string | undefined, options: GetCommandOptions): GetOptions {
-  const { tool, arch, distro, version, buildId, banner, format, like, force } = options
-  return { release, tool, arch, distro, version, buildId, banner, format, like, force }
+  const { tool, arch, distro, version, buildId, banner, format, like, predict, force } = options
+  return { release, tool, arch, distro, version, buildId, banner, format, like, predict, force }
 }
 
 /** Cuts a full BTF down on this machine, and keeps the result as if a hub had sent it. */

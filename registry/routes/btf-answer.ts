@@ -1,5 +1,6 @@
 import type { Format } from '../api.ts'
 import type { Content } from '../content.ts'
+import { RegistryError } from '../errors.ts'
 import type { Found } from '../find.ts'
 import { inForm, mediaTypes } from '../forms.ts'
 import type { Hub } from '../hub.ts'
@@ -7,6 +8,10 @@ import type { Answer } from '../sender.ts'
 
 /** What was found, in the form that was asked for, ready to be sent. */
 export async function btfAnswer(hub: Hub, found: Found, format: Format): Promise<Answer> {
+  if (found.match === 'predicted' && format !== 'raw' && format !== 'sha256') {
+    // Other forms have the kernel's name in them, and would pass for its BTF.
+    throw new RegistryError('BAD_REQUEST', `format ${format}: a predicted min BTF is given as raw only`)
+  }
   return answerWith(found, await inForm(hub, found.btf, found.build.kernel, format), format)
 }
 
@@ -19,11 +24,12 @@ export function answerWith(found: Found, content: Content, format: Format): Answ
     btf: btf.digest,
     kernel: build.kernel,
     match,
+    predictedFrom: found.predictedFrom,
     origin: build.provenance.origin,
     lastModified: latest([build.provenance.createdAt, ...(tool === null ? [] : [tool.createdAt])]),
     immutable: false,
     encodable: format === 'raw',
-    snapshotId: snapshot.id,
+    snapshotId: match === 'predicted' ? null : snapshot.id,
   }
 }
 

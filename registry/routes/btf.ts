@@ -9,7 +9,8 @@ import { bytes, describedRoutes, problems } from './open-api.ts'
 
 const found = {
   description:
-    'The bytes. Btfhub-Kernel, Btfhub-Match, Btfhub-Origin and Btfhub-Digest say what they are; ETag, ' +
+    'The bytes. Btfhub-Kernel, Btfhub-Match, Btfhub-Origin, Btfhub-Digest and, of a guess, Btfhub-Predicted-From ' +
+    'say what they are; ETag, ' +
     'Last-Modified, Repr-Digest, ranges and conditions as HTTP has them.',
   content: bytes,
 }
@@ -35,16 +36,16 @@ const getMin = createRoute({
 export function btfRoutes(hub: Hub): OpenAPIHono<Env> {
   return describedRoutes()
     .openapi(getBtf, async (c) => {
-      const { format = 'raw', tool, like, ...facts } = c.req.valid('query')
+      const { format = 'raw', tool, like, predict, ...facts } = c.req.valid('query')
       const kernel = { ...facts, release: c.req.valid('param').release, like: like === '1' }
-      const btf = await find(hub, { kernel, tool, assumedArch: 'x86_64' })
+      const btf = await find(hub, { kernel, tool, predict: predict === '1', assumedArch: 'x86_64' })
       return hub.sender.send(c, await btfAnswer(hub, btf, format))
     })
     .openapi(getMin, async (c) => {
-      const { format = 'raw', like, ...facts } = c.req.valid('query')
+      const { format = 'raw', like, predict, ...facts } = c.req.valid('query')
       const { release, tool } = c.req.valid('param')
       const kernel = { ...facts, release, like: like === '1' }
-      const btf = await find(hub, { kernel, tool, assumedArch: 'x86_64' })
+      const btf = await find(hub, { kernel, tool, predict: predict === '1', assumedArch: 'x86_64' })
       return hub.sender.send(c, await btfAnswer(hub, btf, format))
     })
 }

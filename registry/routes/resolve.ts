@@ -1,5 +1,5 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
-import { ResolveAnswer, ResolveRequest } from '../api.ts'
+import { type Kernel, ResolveAnswer, ResolveRequest } from '../api.ts'
 import { find } from '../find.ts'
 import type { Hub } from '../hub.ts'
 import type { Env } from '../sender.ts'
@@ -22,14 +22,23 @@ const postResolve = createRoute({
 /** `POST /v1/resolve`. No architecture is assumed: who asks here can say it. */
 export function resolveRoutes(hub: Hub): OpenAPIHono<Env> {
   return describedRoutes().openapi(postResolve, async (c) => {
-    const { tool: toolSpec, ...kernel } = c.req.valid('json')
-    const { match, build, btf, tool } = await find(hub, {
+    const { tool: toolSpec, predict, ...kernel } = c.req.valid('json')
+    const { match, build, btf, tool, predictedFrom } = await find(hub, {
       kernel,
       tool: toolSpec,
+      predict,
       ownOnly: isFromUs(c.req.header('via'), hub.via),
     })
     return c.json(
-      { match, build: toBuild(build), btf: toBlob(btf), tool: tool === null ? null : formatTool(tool) },
+      {
+        match,
+        build: toBuild(build),
+        btf: toBlob(btf),
+        tool: tool === null ? null : formatTool(tool),
+        ...(predictedFrom === undefined
+          ? {}
+          : { predicted_from: [{ ...predictedFrom[0] }, { ...predictedFrom[1] }] as [Kernel, Kernel] }),
+      },
       200,
     )
   })
