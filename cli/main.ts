@@ -154,7 +154,7 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .option('--mirror <url>', "a base URL that replaces the source's own mirrors", collect)
     .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
     .option('--unverified', 'end each download as soon as the BTF is whole, its digest unchecked', false)
-    .option('--retry-failed', 'try again what failed before, whether due or not', false)
+    .option('--retry-failed', 'try again what failed or was not there before, whether due or not', false)
     .addOption(dataOption())
     .addOption(jsonOption())
     .action(async (sources, options) => {

@@ -43,6 +43,8 @@ export interface CrawlScope {
   readonly arches: readonly Arch[]
   /** Base URLs that replace the source's own mirrors; empty for the source's. */
   readonly mirrors: readonly string[]
+  /** True asks also for what no mirror had not long ago. */
+  readonly again?: boolean
 }
 
 /** One index that was read, or why it was not. A failed listing says nothing about the kernels in it. */
@@ -59,6 +61,8 @@ export interface IndexReport {
   /** True where the digest chain starts at a signature that was verified. */
   readonly signed: boolean
   readonly reason: string | null
+  /** Of an absent one that was not asked for now: when it will be, ISO 8601. */
+  readonly notBefore?: string
 }
 
 /** What a source offers now. */

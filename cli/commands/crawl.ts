@@ -122,7 +122,12 @@ function toOptions(command: CrawlCommandOptions): CrawlOptions {
     return arch
   })
   return {
-    scope: { versions: command.version ?? [], arches, mirrors: command.mirror ?? [] },
+    scope: {
+      versions: command.version ?? [],
+      arches,
+      mirrors: command.mirror ?? [],
+      again: command.retryFailed,
+    },
     arches,
     release: command.release ?? null,
     newest: command.newest ?? null,

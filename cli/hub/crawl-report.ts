@@ -66,8 +66,14 @@ function describeIndexes(indexes: CrawlReport['indexes']): string[] {
     ...indexes
       .filter((index) => index.outcome !== 'failed' && index.outcome !== 'absent' && !index.signed)
       .map((index) => `index without a verified signature: ${index.index}`),
-    `indexes: ${sum('new')} new, ${sum('unchanged')} unchanged, ${sum('absent')} not offered, ${sum('failed')} failed`,
+    `indexes: ${sum('new')} new, ${sum('unchanged')} unchanged, ${sum('absent')} not offered${describeRest(indexes)}, ${sum('failed')} failed`,
   ]
+}
+
+/** Those that no mirror had not long ago are given a rest. */
+function describeRest(indexes: CrawlReport['indexes']): string {
+  const resting = indexes.filter(({ notBefore }) => notBefore !== undefined).length
+  return resting === 0 ? '' : ` (${resting} of them not asked for again yet: --retry-failed does)`
 }
 
 /** Where a host is down all its indexes fail: of a distribution's version the first few say enough. */

@@ -139,7 +139,25 @@ describe.skipIf(missing !== null)(
         expect(second.packages).toEqual(first.packages)
         expect(second.requests).toBe(1)
         expect(second.indexes).toMatchObject([{ outcome: 'unchanged', signed: true }])
-        expect(second.bytes).toBe(files.get('/debian/dists/bookworm/InRelease')?.byteLength)
+        // This mirror says nothing to recognise a document by: Release.gpg does.
+        expect(second.bytes).toBe(files.get('/debian/dists/bookworm/Release.gpg')?.byteLength)
+      })
+
+      it('believes Release.gpg only where it holds for the InRelease that is remembered', async () => {
+        const cache = memoryIndexCache()
+        const files = lab.archive('/debian', MAIN)
+        const gpg = '/debian/dists/bookworm/Release.gpg'
+        files.set(gpg, lab.key.detach('Origin: Debian\nSuite: another\n'))
+        const server = await lab.mirror(files)
+        await lab.list([server], { cache })
+        const second = await lab.list([server], { cache })
+        expect(second.bytes).toBeGreaterThan(files.get('/debian/dists/bookworm/InRelease')!.byteLength)
+        // And what a stranger signed holds for nothing.
+        const release = files.get('/debian/dists/bookworm/Release')!.toString()
+        files.set(gpg, lab.makeKey().detach(release))
+        const third = await lab.list([server], { cache })
+        expect(third.indexes).toMatchObject([{ outcome: 'unchanged', signed: true }])
+        expect(third.bytes).toBeGreaterThan(files.get('/debian/dists/bookworm/InRelease')!.byteLength)
       })
 
       it('asks for the Release file conditionally where the mirror lets it', async () => {

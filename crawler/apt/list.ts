@@ -5,6 +5,8 @@ import type { ListDeps } from '../deps.ts'
 import { withKernel } from '../pair.ts'
 import type { AptIndex, SourceFile } from '../schema.ts'
 import type { Found } from '../reader.ts'
+import { reportOf } from '../report.ts'
+import { absencesAt, asksAgain } from '../absences.ts'
 import { type CrawlContext, CrawlError, type CrawlScope } from '../types.ts'
 import { type AptConfig, readAptConfig } from './apt-config.ts'
 import { readIndex } from './index-file.ts'
@@ -12,7 +14,7 @@ import type { Keyring } from '../openpgp/keyring.ts'
 import { keyringLoader } from './mirror-keys.ts'
 import { type Mirror, mirrorsOf } from './mirrors.ts'
 import { fetchRelease } from './suite.ts'
-import { type AptSuite, packagesOf, reportOf, type Unit, wantedSuites } from './units.ts'
+import { type AptSuite, packagesOf, type Unit, wantedSuites } from './units.ts'
 
 /** Suites read at one time: each holds one compressed index in memory, of 10 MB at most today. */
 const SUITES_AT_ONCE = 3
@@ -37,14 +39,18 @@ export async function listApt(
   const results = await queue.addAll(
     wanted.map(({ suite, units }) => async () => {
       const places = mirrors.get(suite.archive) ?? []
-      await readSuite(index, suite, units, places, keyrings, context, deps)
-      return { suite, units, places }
+      const bases = places.map(({ base }) => base)
+      const absences = absencesAt(bases, asksAgain(scope), context, deps.now())
+      const due = await absences.due(units)
+      await readSuite(index, suite, due, places, keyrings, context, deps)
+      if (scope.mirrors.length === 0) await absences.remember(due, suite.frozen)
+      return { units, places }
     }),
   )
   const found = results.flatMap(({ units, places }) => units.flatMap((unit) => packagesOf(unit, places)))
   return {
     found: withKernel(found, index.names.leastBytes),
-    indexes: results.flatMap(({ suite, units }) => units.map((unit) => reportOf(unit, suite))),
+    indexes: results.flatMap(({ units }) => units.map((unit) => reportOf(unit, 'stanzas'))),
   }
 }
 
@@ -81,7 +87,10 @@ async function readSuite(
           const found =
             release === null ? null : await readIndex(release, { component, arch, names, memoKey }, context)
           if (found === null) unit.absentAt ??= mirror.base
-          else unit.found = { index: found, mirror }
+          else {
+            unit.found = { ...found, mirror }
+            unit.bytes += found.bytes
+          }
         })
       }
     })

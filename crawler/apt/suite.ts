@@ -1,6 +1,6 @@
-import { DigestTap, sha256Of } from '../../core/digest.ts'
-import { limits } from '../../core/limits.ts'
-import { CrawlError, type CrawlContext, type IndexMemo } from '../types.ts'
+import { DigestTap } from '../../core/digest.ts'
+import { CrawlError, type CrawlContext } from '../types.ts'
+import { type FetchedDocument, fetchSigned, type SignedDocument } from '../signed-document.ts'
 import type { Keyring } from '../openpgp/keyring.ts'
 import type { Mirror } from './mirrors.ts'
 import { checkRelease, parseRelease, type Release } from './release.ts'
@@ -10,6 +10,7 @@ import {
   verifyDetached,
   type VerifyOptions,
 } from '../openpgp/signature.ts'
+import { recallWitnessed, rememberWitnessed } from './witness.ts'
 
 /** What is asked of a mirror. */
 export interface SuiteQuery {
@@ -30,12 +31,6 @@ export interface FoundRelease {
   readonly signed: boolean
 }
 
-/** A document and its detached signature, or a clear-signed document alone. */
-interface Signed {
-  readonly document: Uint8Array
-  readonly signature: Uint8Array | null
-}
-
 /**
  * A suite's `InRelease`, else its `Release` with `Release.gpg`; null where the mirror has neither. What is remembered
  * of earlier runs are documents, never trust: the signature is checked every time. Throws {@link CrawlError} where it
@@ -47,16 +42,34 @@ export async function fetchRelease(
   context: CrawlContext,
 ): Promise<FoundRelease | null> {
   const url = `${mirror.base}/dists/${query.suite}`
-  const inline = await fetchSigned(`${url}/InRelease`, false, context)
-  const got = inline ?? (await fetchSigned(`${url}/Release`, true, context))
+  const got = (await fetchInRelease(url, context)) ?? (await fetchDetached(url, context))
   if (got === null) return null
-  const name = `${url}/${inline === null ? 'Release' : 'InRelease'}`
+  const name = `${url}/${got.signature === null ? 'InRelease' : 'Release'}`
   const signed = query.keyring.keys.length > 0
   if (!signed) refuseUnknown(mirror, name)
-  const text = signed ? await verified(got.signed, { ...query, name }) : await unverified(got.signed, name)
+  const options = { ...query, name }
+  const text = signed ? await verified(got, options) : await unverified(got, name)
   const release = parseRelease(text)
   checkRelease(release, { ...query, checkValidUntil: mirror.checkValidUntil && !query.frozen })
-  return { release, url, bytes: got.bytes, signed }
+  const strange = signed && got.signature === null && !got.recognisable
+  const more = strange ? await rememberWitnessed(url, got.document, text, options, context) : 0
+  return { release, url, bytes: got.bytes + more, signed }
+}
+
+async function fetchInRelease(url: string, context: CrawlContext): Promise<FetchedDocument | null> {
+  const known = await recallWitnessed(url, context)
+  if (known !== null) return { ...known, signature: null, recognisable: true }
+  const place = { url: `${url}/InRelease`, signatureUrl: null, key: `apt-release/1 ${url}/InRelease` }
+  return fetchSigned(place, context)
+}
+
+function fetchDetached(url: string, context: CrawlContext): Promise<FetchedDocument | null> {
+  const place = {
+    url: `${url}/Release`,
+    signatureUrl: `${url}/Release.gpg`,
+    key: `apt-release/1 ${url}/Release`,
+  }
+  return fetchSigned(place, context)
 }
 
 /** Without keys all that is left is who the connection is with. */
@@ -68,79 +81,16 @@ function refuseUnknown(mirror: Mirror, name: string): void {
   )
 }
 
-function unverified(signed: Signed, name: string): Promise<string> | string {
+function unverified(signed: SignedDocument, name: string): Promise<string> | string {
   return signed.signature === null
     ? clearsignedText(signed.document, name)
     : Buffer.from(signed.document).toString('utf8')
 }
 
-function verified(signed: Signed, options: VerifyOptions): Promise<string> {
+function verified(signed: SignedDocument, options: VerifyOptions): Promise<string> {
   return signed.signature === null
     ? verifyClearsigned(signed.document, options)
     : verifyDetached(signed.document, signed.signature, options)
-}
-
-/** A signed document, conditionally where it is remembered; null where there is none. */
-async function fetchSigned(
-  url: string,
-  detached: boolean,
-  context: CrawlContext,
-): Promise<{ signed: Signed; bytes: number } | null> {
-  const { http, cache, signal } = context
-  const key = `apt-release/1 ${url}`
-  const memo = await cache.get(key)
-  const remembered = memo === null ? null : recall(memo)
-  const document = await http.document(url, {
-    signal,
-    maxBytes: limits.index.maxReleaseBytes,
-    ...(memo === null || remembered === null
-      ? {}
-      : { validators: { etag: memo.etag, lastModified: memo.lastModified } }),
-  })
-  if (document === null) return null
-  if (document === 'not-modified') {
-    if (remembered === null) throw new CrawlError('ILL', `${url}: not modified since nothing was asked`)
-    return { signed: remembered, bytes: 0 }
-  }
-  const signature = detached ? await fetchSignature(`${url}.gpg`, context) : null
-  const signed = { document: document.bytes, signature }
-  if (document.etag !== null || document.lastModified !== null) {
-    const value = JSON.stringify([toText(signed.document), signature === null ? null : toText(signature)])
-    const { etag, lastModified } = document
-    await cache.put(key, { etag, lastModified, sha256: sha256Of(signed.document), value })
-  }
-  return { signed, bytes: document.bytes.byteLength + (signature?.byteLength ?? 0) }
-}
-
-async function fetchSignature(url: string, context: CrawlContext): Promise<Uint8Array> {
-  const { http, signal } = context
-  const signature = await http.document(url, { signal, maxBytes: limits.index.maxKeyringBytes })
-  if (signature === null)
-    throw new CrawlError('BAD_SIGNATURE', `${url}: Release is there, its signature is not`)
-  if (signature === 'not-modified')
-    throw new CrawlError('ILL', `${url}: not modified since nothing was asked`)
-  return signature.bytes
-}
-
-/** Null where what was remembered is not what it was. */
-function recall(memo: IndexMemo): Signed | null {
-  let value: unknown
-  try {
-    value = JSON.parse(memo.value)
-  } catch {
-    return null
-  }
-  if (!Array.isArray(value) || value.length !== 2) return null
-  const [document, signature] = value as [unknown, unknown]
-  if (typeof document !== 'string' || !(typeof signature === 'string' || signature === null)) return null
-  const bytes = Buffer.from(document, 'latin1')
-  if (sha256Of(bytes) !== memo.sha256) return null
-  return { document: bytes, signature: signature === null ? null : Buffer.from(signature, 'latin1') }
-}
-
-/** Any bytes as text and back without loss. */
-function toText(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('latin1')
 }
 
 /** A file that a Release vouches for, whole and checked against it. Throws `BAD_DIGEST`; null where it is not there. */

@@ -2,27 +2,23 @@ import { type Arch, parseVersion } from '../../core/kernel.ts'
 import { type KernelNames, kernelNames } from '../names.ts'
 import type { FoundPackage } from '../pair.ts'
 import type { AptIndex, SourceFile } from '../schema.ts'
-import type { CrawlScope, IndexReport } from '../types.ts'
+import type { Reportable } from '../report.ts'
+import type { CrawlScope } from '../types.ts'
 import { type FoundIndex, memoKeyOf } from './index-file.ts'
 import type { Mirror } from './mirrors.ts'
 
 export type AptSuite = AptIndex['versions'][string][number]
 
 /** One `Packages` file that is wanted, and what became of it. */
-export interface Unit {
-  readonly label: string
-  readonly version: string
-  readonly arch: Arch
+export interface Unit extends Reportable {
   readonly names: KernelNames
   readonly component: string
   /** As the distribution says it. */
   readonly archName: string
-  readonly memoKey: string
   readonly troubles: string[]
-  absentAt: string | null
   bytes: number
   url: string
-  found: { readonly index: FoundIndex; readonly mirror: Mirror } | null
+  found: (FoundIndex & { readonly mirror: Mirror }) | null
 }
 
 /** The suites of a scope, each with the indexes that are wanted of it. */
@@ -54,8 +50,11 @@ export function wantedSuites(
               component,
               archName,
               memoKey: memoKeyOf(where, index.names),
+              archive: suite.archive,
+              frozen: suite.frozen,
               troubles: [],
               absentAt: null,
+              notBefore: null,
               bytes: 0,
               url: '',
               found: null,
@@ -69,9 +68,9 @@ export function wantedSuites(
 /** A unit's packages with their URLs: of the mirror that listed them, then of all others that should have them too. */
 export function packagesOf(unit: Unit, mirrors: readonly Mirror[]): FoundPackage[] {
   if (unit.found === null) return []
-  const { index, mirror } = unit.found
+  const { entries, mirror, signed } = unit.found
   const bases = [mirror.base, ...mirrors.map(({ base }) => base).filter((base) => base !== mirror.base)]
-  return index.entries.flatMap((entry) => {
+  return entries.flatMap((entry) => {
     const name = unit.names.parse(entry.name)
     if (name === null) return []
     const path = entry.path.split('/').map(encodeURIComponent).join('/')
@@ -83,46 +82,9 @@ export function packagesOf(unit: Unit, mirrors: readonly Mirror[]): FoundPackage
         version: unit.version,
         arch: unit.arch,
         packageName: unit.names.packageName(name.release),
-        signed: unit.found?.index.signed ?? false,
+        signed,
         file: { name: entry.name, version, urls, sizeBytes, sha256 },
       },
     ]
   })
-}
-
-/** What became of a unit, for the one who started the crawl. */
-export function reportOf(unit: Unit, suite: AptSuite): IndexReport {
-  const troubles = unit.troubles.join('; ')
-  if (unit.found !== null) {
-    const { index } = unit.found
-    const skipped = index.skipped === 0 ? '' : `${index.skipped} unusable stanzas`
-    const reason = [skipped, troubles].filter((text) => text !== '').join('; ')
-    return {
-      index: unit.label,
-      version: unit.version,
-      arch: unit.arch,
-      url: index.url,
-      outcome: index.outcome,
-      bytes: unit.bytes + index.bytes,
-      signed: index.signed,
-      reason: reason === '' ? null : reason,
-    }
-  }
-  // Some mirror may have what another has not; so one that could not be asked leaves it open. A frozen suite is
-  // different: it leaves the mirrors for good, and what it had is known already.
-  const absent = unit.absentAt !== null && (troubles === '' || suite.frozen)
-  const nobody = unit.absentAt === null && troubles === '' ? `no mirror of ${suite.archive} to ask` : null
-  const reason = [unit.absentAt === null ? '' : `not at ${unit.absentAt}`, troubles].filter(
-    (text) => text !== '',
-  )
-  return {
-    index: unit.label,
-    version: unit.version,
-    arch: unit.arch,
-    url: unit.url,
-    outcome: absent ? 'absent' : 'failed',
-    bytes: unit.bytes,
-    signed: false,
-    reason: nobody ?? reason.join('; '),
-  }
 }

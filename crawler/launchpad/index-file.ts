@@ -24,6 +24,7 @@ export interface FoundPublications extends Memo {
   readonly outcome: 'new' | 'unchanged'
   readonly url: string
   readonly bytes: number
+  readonly signed: false
 }
 
 /**
@@ -75,7 +76,13 @@ export async function readPublications(
     const memo = { etag: null, lastModified: null, sha256: sha256Of(value), value }
     await context.cache.put(query.memoKey, memo)
   }
-  return { ...all, outcome: publications.size > 0 || known === null ? 'new' : 'unchanged', url: first, bytes }
+  return {
+    ...all,
+    signed: false,
+    outcome: publications.size > 0 || known === null ? 'new' : 'unchanged',
+    url: first,
+    bytes,
+  }
 }
 
 /** What is asked for a publication's details later has to be who listed it. */

@@ -6,6 +6,7 @@ import { givenMirrors } from '../given-mirrors.ts'
 import { kernelNames, type KernelNames } from '../names.ts'
 import { type FoundPackage, withKernel } from '../pair.ts'
 import type { Found } from '../reader.ts'
+import { reportOf } from '../report.ts'
 import type { LaunchpadIndex, SourceFile } from '../schema.ts'
 import { type CrawlContext, CrawlError, type CrawlScope, type IndexReport } from '../types.ts'
 import { type FoundPublications, readPublications } from './index-file.ts'
@@ -62,7 +63,18 @@ export async function listLaunchpad(
       const name = names.parse(one.binary_package_name)
       if (name !== null) found.push(toPackage(one, name, names, unit, files ?? filesOf(one, index)))
     }
-    indexes.push(reportOf({ index: label, version, arch }, publications, absentAt, troubles))
+    const of = {
+      label,
+      version,
+      arch,
+      archive: 'launchpad',
+      frozen: false,
+      memoKey,
+      url: '',
+      notBefore: null,
+    }
+    const bytes = publications?.bytes ?? 0
+    indexes.push(reportOf({ ...of, bytes, found: publications, troubles, absentAt }, 'publications'))
   }
   return { found: withKernel(found, index.names.leastBytes), indexes }
 }
@@ -110,28 +122,4 @@ function toPackage(
 /** Where a Launchpad that was given has its files: beside what it says of itself. */
 function filesOf(one: Publication, index: LaunchpadIndex): string {
   return new URL(one.self_link).origin + new URL(index.files).pathname
-}
-
-function reportOf(
-  what: Pick<IndexReport, 'index' | 'version' | 'arch'>,
-  found: FoundPublications | null,
-  absentAt: string | null,
-  troubles: readonly string[],
-): IndexReport {
-  if (found !== null) {
-    const skipped = found.skipped === 0 ? [] : [`${found.skipped} unusable publications`]
-    const reason = [...skipped, ...troubles].join('; ')
-    const { url, outcome, bytes } = found
-    return { ...what, url, outcome, bytes, signed: false, reason: reason === '' ? null : reason }
-  }
-  const absent = absentAt !== null && troubles.length === 0
-  const reason = [...(absentAt === null ? [] : [`not at ${absentAt}`]), ...troubles].join('; ')
-  return {
-    ...what,
-    url: absentAt ?? '',
-    outcome: absent ? 'absent' : 'failed',
-    bytes: 0,
-    signed: false,
-    reason: reason === '' ? 'no mirror to ask' : reason,
-  }
 }

@@ -3,8 +3,9 @@ import { readFolders } from '../autoindex/index-file.ts'
 import { loadKeyring } from '../openpgp/load.ts'
 import { withKernel } from '../pair.ts'
 import type { Found } from '../reader.ts'
+import { reportOf } from '../report.ts'
 import { mirrorsOf, readUnits } from '../rpm/mirrors.ts'
-import { type FoundRpms, packagesOf, reportOf, type RpmUnit, wantedUnits } from '../rpm/units.ts'
+import { type FoundRpms, packagesOf, wantedUnits } from '../rpm/units.ts'
 import type { RepomdIndex, SourceFile } from '../schema.ts'
 import type { CrawlContext, CrawlScope } from '../types.ts'
 import { readIndex } from './index-file.ts'
@@ -27,19 +28,27 @@ export async function listRepomd(
   const keyring = keys === null || keys.keys.length === 0 ? null : keys
   const trust = { keyring, now: deps.now(), tempDir: deps.tempDir }
   const units = wantedUnits(file, index, scope)
-  await readUnits(units, mirrorsOf(index, scope), context, async (unit, folder, others) => {
-    const bases = index.mirrorList ? await fetchMirrorList(folder, unit, context) : [folder]
-    for (const base of bases ?? []) {
-      const found = await readIndex(base, unit, trust, context)
-      // Other mirrors are built alike, but those of a mirror list are named by a digest of what they hold.
-      if (found !== null) return withBases(found, base, index.mirrorList ? (bases ?? []) : others)
-    }
-    const pages = index.folders.length === 0 ? null : await readFolders(folder, index.folders, unit, context)
-    return pages === null ? null : withBases(pages, folder, others)
-  })
+  await readUnits(
+    units,
+    mirrorsOf(index, scope),
+    scope,
+    deps.now(),
+    context,
+    async (unit, folder, others) => {
+      const bases = index.mirrorList ? await fetchMirrorList(folder, unit, context) : [folder]
+      for (const base of bases ?? []) {
+        const found = await readIndex(base, unit, trust, context)
+        // Other mirrors are built alike, but those of a mirror list are named by a digest of what they hold.
+        if (found !== null) return withBases(found, base, index.mirrorList ? (bases ?? []) : others)
+      }
+      const pages =
+        index.folders.length === 0 ? null : await readFolders(folder, index.folders, unit, context)
+      return pages === null ? null : withBases(pages, folder, others)
+    },
+  )
   return {
     found: withKernel(units.flatMap(packagesOf), index.names.leastBytes),
-    indexes: units.map((unit: RpmUnit) => reportOf(unit)),
+    indexes: units.map((unit) => reportOf(unit, 'packages')),
   }
 }
 

@@ -1,6 +1,7 @@
 import PQueue from 'p-queue'
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http.ts'
+import { absencesAt, asksAgain } from '../absences.ts'
 import { givenMirrors } from '../given-mirrors.ts'
 import { CrawlError, type CrawlContext, type CrawlScope } from '../types.ts'
 import type { FoundRpms, RpmIndex, RpmUnit } from './units.ts'
@@ -15,24 +16,30 @@ export function mirrorsOf(index: RpmIndex, scope: CrawlScope): ReadonlyMap<strin
 }
 
 /**
- * Reads every unit from the first mirror that has it. `read` gives null where a mirror has it not; its
+ * Reads every unit from the first mirror that has it, but for what no mirror had not long ago. `read` gives null where a mirror has it not; its
  * {@link CrawlError} and `HttpError` are the mirror's trouble, anything else ends the listing.
  */
 export async function readUnits(
   units: readonly RpmUnit[],
   mirrors: ReadonlyMap<string, readonly string[]>,
+  scope: CrawlScope,
+  now: Date,
   context: CrawlContext,
   read: (unit: RpmUnit, folder: string, others: readonly string[]) => Promise<FoundRpms | null>,
 ): Promise<void> {
   const queue = new PQueue({ concurrency: INDEXES_AT_ONCE })
   await queue.addAll(
     units.map((unit) => async () => {
-      const folders = (mirrors.get(unit.archive) ?? []).map((base) => `${base}/${unit.path}`)
+      const bases = mirrors.get(unit.archive) ?? []
+      const absences = absencesAt(bases, asksAgain(scope), context, now)
+      if ((await absences.due([unit])).length === 0) return
+      const folders = bases.map((base) => `${base}/${unit.path}`)
       for (const folder of folders) {
         unit.url = folder
         const others = folders.filter((other) => other !== folder)
-        if (await attempt(unit, folder, others, context, read)) return
+        if (await attempt(unit, folder, others, context, read)) break
       }
+      if (scope.mirrors.length === 0) await absences.remember([unit], unit.frozen)
     }),
   )
 }

@@ -2,39 +2,28 @@ import { type Arch, parseVersion } from '../../core/kernel.ts'
 import { sha256Of } from '../../core/digest.ts'
 import type { FoundPackage } from '../pair.ts'
 import type { AutoindexIndex, RepomdIndex, SourceFile } from '../schema.ts'
-import type { CrawlScope, IndexReport } from '../types.ts'
+import type { FoundReport, Reportable } from '../report.ts'
+import type { CrawlScope } from '../types.ts'
 import type { RpmEntries } from './entries.ts'
 import { type RpmKernelNames, rpmKernelNames } from './names.ts'
 
 export type RpmIndex = RepomdIndex | AutoindexIndex
 
 /** One folder or repository of rpm packages that is wanted, and what became of it. */
-export interface RpmUnit {
-  readonly label: string
-  readonly version: string
-  readonly arch: Arch
+export interface RpmUnit extends Reportable {
   /** As the distribution says it. */
   readonly archName: string
   readonly names: RpmKernelNames
-  readonly archive: string
   /** Below a mirror's base, without a slash at its end. */
   readonly path: string
-  readonly frozen: boolean
-  /** Under which it is remembered: everything that makes its kernels what they are, but for the index itself. */
-  readonly memoKey: string
   readonly troubles: string[]
-  absentAt: string | null
   bytes: number
   url: string
   found: FoundRpms | null
 }
 
 /** What an index gave, and where its links lead. */
-export interface FoundRpms extends RpmEntries {
-  readonly outcome: 'new' | 'unchanged'
-  /** The index that was read. */
-  readonly url: string
-  readonly signed: boolean
+export interface FoundRpms extends RpmEntries, FoundReport {
   /** Folders that links are relative to, in the order to try, each with a slash at its end. */
   readonly bases: readonly string[]
 }
@@ -69,6 +58,7 @@ export function wantedUnits(file: SourceFile, index: RpmIndex, scope: CrawlScope
                 memoKey: `rpm/1 ${[file.id, version, repo.archive, path, archName, rules].join(' ')}`,
                 troubles: [],
                 absentAt: null,
+                notBefore: null,
                 bytes: 0,
                 url: '',
                 found: null,
@@ -116,35 +106,6 @@ export function linkFrom(base: string, href: string): string | null {
   // A web page must not make us read this machine's files.
   const same = url.protocol === new URL(base).protocol
   return same || url.protocol === 'https:' || url.protocol === 'http:' ? url.href : null
-}
-
-/** What became of a unit, for the one who started the crawl. */
-export function reportOf(unit: RpmUnit): IndexReport {
-  const troubles = unit.troubles.join('; ')
-  const { label: index, version, arch, bytes, found } = unit
-  if (found !== null) {
-    const skipped = found.skipped === 0 ? '' : `${found.skipped} unusable packages`
-    const reason = [skipped, troubles].filter((text) => text !== '').join('; ')
-    const { url, outcome, signed } = found
-    return { index, version, arch, url, outcome, bytes, signed, reason: reason === '' ? null : reason }
-  }
-  // Some mirror may have what another has not; so one that could not be asked leaves it open. A frozen repository is
-  // different: it leaves the mirrors for good, and what it had is known already.
-  const absent = unit.absentAt !== null && (troubles === '' || unit.frozen)
-  const nobody = unit.absentAt === null && troubles === '' ? `no mirror of ${unit.archive} to ask` : null
-  const reason = [unit.absentAt === null ? '' : `not at ${unit.absentAt}`, troubles].filter(
-    (text) => text !== '',
-  )
-  return {
-    index,
-    version,
-    arch,
-    url: unit.url,
-    outcome: absent ? 'absent' : 'failed',
-    bytes,
-    signed: false,
-    reason: nobody ?? reason.join('; '),
-  }
 }
 
 /** Every way to choose one value for each word. */

@@ -1,6 +1,6 @@
 import type { Kysely, Selectable } from 'kysely'
 import type { Catalog, Failure } from '../types.ts'
-import { nextTry } from './back-off.ts'
+import { nextTry } from '../../core/back-off.ts'
 import type { CatalogDb } from './db.ts'
 import { decode } from './rows.ts'
 import type { CatalogTables } from './tables.ts'

@@ -17,6 +17,8 @@ export interface LabListOptions {
   readonly versions?: readonly string[]
   readonly arches?: readonly Arch[]
   readonly given?: readonly string[]
+  readonly again?: boolean
+  readonly now?: Date
   readonly cache?: IndexCache
   readonly signal?: AbortSignal
 }
@@ -85,12 +87,17 @@ export class MirrorLab {
   async list(file: unknown, options: LabListOptions = {}): Promise<LabListing> {
     const http = this.http()
     // No keys and no mirrors of the machine that runs the tests.
-    const deps = { keysDir: this.keysDir, aptRoot: this.work, tempDir: this.work, now: () => new Date() }
+    const deps = {
+      keysDir: this.keysDir,
+      aptRoot: this.work,
+      tempDir: this.work,
+      now: () => options.now ?? new Date(),
+    }
     const [source] = createSources([SourceFile.parse(file)], deps)
     if (source === undefined) throw new Error('no source')
     const { versions = [], arches = [], given = [] } = options
     const listing = await source.list(
-      { versions, arches, mirrors: given },
+      { versions, arches, mirrors: given, again: options.again ?? false },
       {
         http,
         cache: options.cache ?? memoryIndexCache(),
