@@ -1,187 +1,230 @@
+import { limits } from '../core/limits.ts'
+import { formsOf, tooManySteps } from './dedup-forms.ts'
+import { TypeGraph } from './dedup-graph.ts'
 import type { MutableRecords } from './dedup-records.ts'
 import { Kind } from './wire.ts'
 
 /**
- * For each type the one that it is the same as: the first that no walk along names and references can tell from it
- * (colours taken in from neighbours until no more types part; see `layoutDigest`), where `struct file` is one and the
- * same wherever it is named, declared or defined, as long as all its definitions are equal. Those that are not equal
- * are told apart, and what refers to them with them, until nothing changes.
+ * For each type the one that it is the same as, in records that are changed so that those refer to the most that is
+ * known. Types are the same where C calls types of two units compatible (ISO C11 6.2.7): equal members of equal types,
+ * structs being equal by their name. Where a name has several definitions, they are several types, and so is what has
+ * one of them in it; what merely points to one is one type, and points to what most of its copies do: that two thirds
+ * of a kernel are there twice because two files have a `struct ring_buffer` of their own helps nobody, and no
+ * relocation follows a pointer. A declaration tells nothing of which definition it is.
  *
- * Comparing graphs pair by pair, as libbpf does, does not find this where a graph has some of its types twice: half
- * deduplicated BTF is like that. Variables and sections are each one of their kind.
+ * Comparing graphs pair by pair, as libbpf does, takes it that a unit of compilation has each type once. A graph that
+ * was deduplicated by halves, with some of its types twice, never equals another then, and the work is quadratic.
+ *
+ * Throws BtfError `LIMIT` where comparing takes more than `limits.btf.maxDedupSteps`.
  */
 export function mergeEqualTypes(records: MutableRecords): Int32Array {
-  const tags = new Tags(records)
-  const graph = new Graph(records, tags)
-  for (;;) {
-    const first = graph.partition()
-    if (!tags.tellApart(first)) return tags.resolveForwards(first)
-  }
+  return new Merge(new TypeGraph(records)).run()
 }
 
-/** The names of structs and unions, and which of them have definitions that differ. */
-class Tags {
-  /** For each id a number for its kind and name, 1 and up; 0 where it is no struct, or has no name. */
-  readonly of: Int32Array
-  /** By that number: 1 where definitions differ. */
-  readonly isAmbiguous: Uint8Array
-  readonly #records: MutableRecords
-
-  constructor(records: MutableRecords) {
-    this.#records = records
-    this.of = new Int32Array(records.idCount)
-    const numbers = new Map<number, number>()
-    for (let id = 1; id < records.idCount; id++) {
-      const isUnion = this.#isUnion(id)
-      if (isUnion === null || records.name(id) === 0) continue
-      const key = records.name(id) * 2 + (isUnion ? 1 : 0)
-      const number = numbers.get(key) ?? numbers.size + 1
-      numbers.set(key, number)
-      this.of[id] = number
-    }
-    this.isAmbiguous = new Uint8Array(numbers.size + 1)
-  }
-
-  /** Marks tags whose definitions are in several classes; true where there are new ones. */
-  tellApart(first: Int32Array): boolean {
-    const definitions = this.#definitions(first)
-    let isNew = false
-    for (let id = 1; id < first.length; id++) {
-      const tag = this.of[id]!
-      if (tag === 0 || this.#isForward(id) || definitions[tag] === first[id] || this.isAmbiguous[tag] === 1)
-        continue
-      this.isAmbiguous[tag] = 1
-      isNew = true
-    }
-    return isNew
-  }
-
-  /** A declaration is the only definition of its tag, where there is one. */
-  resolveForwards(first: Int32Array): Int32Array {
-    const definitions = this.#definitions(first)
-    return first.map((same, id) => {
-      const tag = this.of[id]!
-      const isOpen = tag !== 0 && this.#isForward(id) && this.isAmbiguous[tag] === 0 && definitions[tag] !== 0
-      return isOpen ? definitions[tag]! : same
-    })
-  }
-
-  #definitions(first: Int32Array): Int32Array {
-    const definitions = new Int32Array(this.isAmbiguous.length)
-    for (let id = 1; id < first.length; id++) {
-      const tag = this.of[id]!
-      if (tag !== 0 && !this.#isForward(id) && definitions[tag] === 0) definitions[tag] = first[id]!
-    }
-    return definitions
-  }
-
-  #isForward(id: number): boolean {
-    return this.#records.kind(id) === Kind.FWD
-  }
-
-  #isUnion(id: number): boolean | null {
-    const kind = this.#records.kind(id)
-    if (kind === Kind.FWD) return this.#records.info(id) >>> 31 === 1
-    return kind === Kind.STRUCT ? false : kind === Kind.UNION ? true : null
-  }
+/** Copies of one form that agree in what is known of what they refer to. */
+interface Group {
+  readonly first: number
+  readonly variants: Int32Array
 }
 
-/** 64 bits for each id, in two lanes that JavaScript can multiply. */
-interface Colours {
-  readonly a: Uint32Array
-  readonly b: Uint32Array
-}
+class Merge {
+  readonly #graph: TypeGraph
+  /** For each id the first of its form; for a declaration whose name has one definition, the first of that one's. */
+  readonly #form: Int32Array
+  /** By form: its ids but declarations, in order. */
+  readonly #copies = new Map<number, number[]>()
+  /** Which of the types of its form an id is, as the first of those; 0 where nothing in it tells. */
+  #variant: Int32Array
+  #steps = 0
 
-class Graph {
-  readonly #own: Colours
-  readonly #tags: Tags
-  readonly #firstChild: Uint32Array
-  readonly #children: Uint32Array
+  constructor(graph: TypeGraph) {
+    this.#graph = graph
+    this.#form = formsOf(graph)
+    this.#variant = new Int32Array(this.#form.length)
+    this.#resolveNames()
+    for (let id = 1; id < this.#form.length; id++) {
+      if (graph.isForward(id)) continue
+      const copies = this.#copies.get(this.#form[id]!)
+      if (copies === undefined) this.#copies.set(this.#form[id]!, [id])
+      else copies.push(id)
+    }
+  }
 
-  constructor(records: MutableRecords, tags: Tags) {
-    const count = records.idCount
-    this.#tags = tags
-    this.#own = { a: new Uint32Array(count), b: new Uint32Array(count) }
-    this.#firstChild = new Uint32Array(count + 1)
-    const children: number[] = []
-    const plain = new Uint8Array(records.words.length)
-    for (let id = 1; id < count; id++) {
-      this.#firstChild[id] = children.length
-      records.mapTypes(id, (type, at) => {
-        children.push(type)
-        plain[at] = 1
-        return type
-      })
-      const kind = records.kind(id)
-      let [a, b] = kind === Kind.VAR || kind === Kind.DATASEC ? [id, id] : [0, 0]
-      for (let at = records.starts[id]!; at < records.end(id); at++) {
-        const word = plain[at] === 1 ? 0 : records.words[at]!
-        a = mix(a, word, 0xcc9e2d51)
-        b = mix(b, word, 0x1b873593)
+  /** Knowledge goes up from what is referred to, by one step each time; structs end its way through pointers. */
+  run(): Int32Array {
+    for (let known = -1, labels = -1; ;) {
+      const next = this.#variant.slice()
+      this.#count(next.length)
+      for (const ids of this.#copies.values()) if (ids.length > 1) this.#tellApart(ids, next)
+      this.#variant = next
+      const all = new Set(next)
+      const count = next.reduce((sum, variant) => sum + (variant === 0 ? 0 : 1), 0)
+      if (count === known && all.size === labels) break
+      ;[known, labels] = [count, all.size]
+    }
+    const same = this.#sameAs()
+    this.#pointToMost(same)
+    return same
+  }
+
+  /** Declarations are the only definition of their name; definitions of one that has several are known by their form. */
+  #resolveNames(): void {
+    const { tags, tagCount } = this.#graph
+    const definition = new Int32Array(tagCount + 1)
+    const hasSeveral = new Uint8Array(tagCount + 1)
+    for (let id = 1; id < tags.length; id++) {
+      const tag = tags[id]!
+      if (tag === 0 || this.#graph.isForward(id)) continue
+      if (definition[tag] === 0) definition[tag] = this.#form[id]!
+      else if (definition[tag] !== this.#form[id]) hasSeveral[tag] = 1
+    }
+    for (let id = 1; id < tags.length; id++) {
+      const tag = tags[id]!
+      if (tag === 0) continue
+      if (!this.#graph.isForward(id)) this.#variant[id] = hasSeveral[tag] === 1 ? this.#form[id]! : 0
+      else if (hasSeveral[tag] === 0 && definition[tag] !== 0) this.#form[id] = definition[tag]!
+    }
+  }
+
+  /** Parts the copies of one form by what is known of what they refer to. */
+  #tellApart(ids: readonly number[], next: Int32Array): void {
+    const slots = this.#disputed(ids)
+    if (slots.length === 0) return
+    const groups: Group[] = []
+    const byKey = new Map<string, Group>()
+    for (const id of ids) {
+      const variants = Int32Array.from(slots, (slot) => this.#variantAt(id, slot))
+      if (variants.every((variant) => variant === 0)) continue
+      const key = variants.join()
+      const group = byKey.get(key) ?? this.#groupOf(id, variants, groups)
+      byKey.set(key, group)
+      next[id] = group.first
+    }
+  }
+
+  #groupOf(id: number, variants: Int32Array, groups: Group[]): Group {
+    this.#count(groups.length * variants.length)
+    const agrees = (variant: number, known: number): boolean =>
+      variant === 0 || known === 0 || variant === known
+    const group = groups.find((one) => variants.every((variant, i) => agrees(variant, one.variants[i]!)))
+    if (group === undefined) {
+      groups.push({ first: id, variants })
+      return groups.at(-1) as Group
+    }
+    for (let i = 0; i < variants.length; i++) group.variants[i] ||= variants[i]!
+    return group
+  }
+
+  /** Of what the copies of one form refer to, by its order, that of which two are known to differ. */
+  #disputed(ids: readonly number[]): number[] {
+    const { first, children } = this.#graph
+    const one = ids[0] as number
+    const kind = this.#graph.records.kind(one)
+    const isStruct = kind === Kind.STRUCT || kind === Kind.UNION
+    const found: number[] = []
+    for (let slot = 0; slot < first[one + 1]! - first[one]!; slot++) {
+      if (isStruct && this.#isPointer(children[first[one]! + slot]!)) continue
+      const agreed = ids.find((id) => this.#variantAt(id, slot) !== 0)
+      if (agreed === undefined) continue
+      const variant = this.#variantAt(agreed, slot)
+      const isOther = (id: number): boolean => {
+        const other = this.#variantAt(id, slot)
+        return other !== 0 && other !== variant
       }
-      this.#own.a[id] = a
-      this.#own.b[id] = b
+      if (ids.some(isOther)) found.push(slot)
     }
-    this.#firstChild[count] = children.length
-    this.#children = Uint32Array.from(children)
+    return found
   }
 
-  /** For each id the first of its class. */
-  partition(): Int32Array {
-    let colours = this.#own
-    let classes = 0
-    for (;;) {
-      const { count, first } = classify(colours)
-      if (count === classes) return first
-      classes = count
-      colours = this.#refine(colours)
+  /** True for pointers and what is made of them, as members are. */
+  #isPointer(id: number): boolean {
+    const { first, children, records } = this.#graph
+    let at = id
+    for (let depth = 0; depth < limits.btf.maxDepth; depth++) {
+      const kind = records.kind(at)
+      if (kind === Kind.PTR) return true
+      if (!WRAPPERS.has(kind)) return false
+      at = children[first[at]!]!
     }
+    return false
   }
 
-  #refine(old: Colours): Colours {
-    const count = old.a.length
-    const next: Colours = { a: new Uint32Array(count), b: new Uint32Array(count) }
-    const { of: tags, isAmbiguous } = this.#tags
-    for (let id = 1; id < count; id++) {
-      let [a, b] = [old.a[id]!, old.b[id]!]
-      for (let c = this.#firstChild[id]!; c < this.#firstChild[id + 1]!; c++) {
-        const child = this.#children[c]!
-        const tag = tags[child]!
-        const byName = tag !== 0 && isAmbiguous[tag] === 0
-        a = mix(a, byName ? tag : old.a[child]!, 0xcc9e2d51)
-        b = mix(b, byName ? tag : old.b[child]!, 0x1b873593)
+  #variantAt(id: number, slot: number): number {
+    const { first, children } = this.#graph
+    return this.#variant[children[first[id]! + slot]!]!
+  }
+
+  /** The first that is the same. Definitions of which nothing is known are what most are; the rest is itself then. */
+  #sameAs(): Int32Array {
+    const same = new Int32Array(this.#form.length)
+    const usual = this.#usualVariants()
+    const unknown = new Map<number, number>()
+    for (let id = 1; id < same.length; id++) {
+      const form = this.#form[id]!
+      const variant = this.#variant[id]!
+      if (variant !== 0) same[id] = variant
+      else if (!usual.has(form)) same[id] = form
+      else if (this.#graph.tags[id] !== 0) same[id] = usual.get(form) as number
+      else {
+        if (!unknown.has(form)) unknown.set(form, id)
+        same[id] = unknown.get(form) as number
       }
-      next.a[id] = a
-      next.b[id] = b
     }
-    return next
+    return same
+  }
+
+  /** By form that has variants: the one with most copies. */
+  #usualVariants(): Map<number, number> {
+    const usual = new Map<number, number>()
+    for (const [form, ids] of this.#copies) {
+      const most = mostFrequent(ids.map((id) => this.#variant[id]!))
+      if (most !== 0) usual.set(form, most)
+    }
+    return usual
+  }
+
+  /** Makes those that stand for others refer to what most of these are known to refer to. */
+  #pointToMost(same: Int32Array): void {
+    const { first, children, words, records } = this.#graph
+    const copies = new Map<number, number[]>()
+    for (let id = 1; id < same.length; id++) {
+      if (this.#graph.isForward(id)) continue
+      const known = copies.get(same[id]!)
+      if (known === undefined) copies.set(same[id]!, [id])
+      else known.push(id)
+    }
+    for (const [to, ids] of copies) {
+      for (let slot = 0; slot < first[to + 1]! - first[to]!; slot++) {
+        const most = mostFrequent(ids.map((id) => this.#variantAt(id, slot)))
+        const by = most === 0 ? undefined : ids.find((id) => this.#variantAt(id, slot) === most)
+        if (by !== undefined) records.words[words[first[to]! + slot]!] = children[first[by]! + slot]!
+      }
+    }
+  }
+
+  #count(steps: number): void {
+    if ((this.#steps += steps) > limits.btf.maxDedupSteps) throw tooManySteps()
   }
 }
 
-/** How many colours there are, and for each id the first of its colour. */
-function classify({ a, b }: Colours): { readonly count: number; readonly first: Int32Array } {
-  const first = new Int32Array(a.length)
-  const chain = new Int32Array(a.length)
-  const heads = new Map<number, number>()
-  let count = 0
-  for (let id = 1; id < a.length; id++) {
-    const head = heads.get(a[id]!) ?? 0
-    let same = head
-    while (same !== 0 && b[same] !== b[id]) same = chain[same]!
-    if (same === 0) {
-      count++
-      chain[id] = head
-      heads.set(a[id]!, id)
-      same = id
-    }
-    first[id] = same
-  }
-  return { count, first }
-}
+const WRAPPERS: ReadonlySet<number> = new Set([
+  Kind.TYPEDEF,
+  Kind.VOLATILE,
+  Kind.CONST,
+  Kind.RESTRICT,
+  Kind.TYPE_TAG,
+  Kind.ARRAY,
+])
 
-function mix(state: number, word: number, factor: number): number {
-  let k = Math.imul(word, factor)
-  k = Math.imul((k << 15) | (k >>> 17), 0x85ebca6b)
-  const h = state ^ k
-  return (Math.imul((h << 13) | (h >>> 19), 5) + 0xe6546b64) >>> 0
+/** The number but 0 that is there most, the first of those; 0 where there is none. */
+function mostFrequent(values: readonly number[]): number {
+  const counts = new Map<number, number>()
+  let most = 0
+  for (const value of values) {
+    if (value === 0) continue
+    const count = (counts.get(value) ?? 0) + 1
+    counts.set(value, count)
+    if (most === 0 || count > (counts.get(most) as number)) most = value
+  }
+  return most
 }

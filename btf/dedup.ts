@@ -1,6 +1,7 @@
 import { limits } from '../core/limits.ts'
 import type { Btf } from './btf.ts'
 import { RecordEquality } from './dedup-equal.ts'
+import { tooManySteps } from './dedup-forms.ts'
 import { MutableRecords } from './dedup-records.ts'
 import { mergeEqualTypes } from './dedup-refine.ts'
 import { BtfWriter } from './encode.ts'
@@ -172,12 +173,7 @@ class Deduplication {
     while (waiting.length > 0) {
       const b = waiting.pop() as number
       const a = waiting.pop() as number
-      if (++this.#steps > limits.btf.maxDedupSteps) {
-        throw new BtfError(
-          'LIMIT',
-          `deduplication: more than ${limits.btf.maxDedupSteps} pairs of types compared`,
-        )
-      }
+      if (++this.#steps > limits.btf.maxDedupSteps) throw tooManySteps()
       if (!this.#comparePair(a, b, waiting)) return false
     }
     return true

@@ -72,12 +72,28 @@ describe('checkKernelBtf', () => {
       expect(kernels.length).toBeGreaterThan(40)
       const bad = kernels.filter((name) => /^centos\/8\/arm64\//.test(name))
       expect(bad.length).toBe(1)
-      expect(() => checkKernelBtf(read(bad[0] as string))).toThrow(/task_struct is defined 476 times/)
+      expect(() => checkKernelBtf(read(bad[0] as string))).toThrow(
+        /defined 12\.87 times on average, task_struct 476 times/,
+      )
       for (const name of kernels.filter((name) => !bad.includes(name))) {
         expect(checkKernelBtf(read(name)), name).toEqual([])
       }
     },
   )
+
+  it('refuses what has not the number of types that its neighbours have', () => {
+    const types = parseBtf(new Uint8Array(btf)).idCount - 1
+    const of = 'other builds of sample/1'
+    expect(checkKernelBtf(new Uint8Array(btf), { least: types, most: types, of })).toEqual([])
+    for (const range of [
+      { least: types + 1, most: 2 * types, of },
+      { least: 5000, most: types - 1, of },
+    ]) {
+      expect(() => checkKernelBtf(new Uint8Array(btf), range)).toThrow(
+        /other builds of sample\/1 have \d+ to \d+/,
+      )
+    }
+  })
 
   it.skipIf(files.length === 0)(
     'tells every module and distilled base of the corpus from a kernel (skipped without it)',

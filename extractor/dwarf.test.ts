@@ -143,7 +143,14 @@ describe('pahole', () => {
     const copy = join(temp(), `vmlinux-${Math.random()}`)
     await copyFile(kernel.withoutBtf, copy)
     const signal = new AbortController().signal
-    return await encodeDwarf(copy, { name: 'sample', tempDir: temp(), jobs: 2, signal, ...bounds })
+    return await encodeDwarf(copy, {
+      name: 'sample',
+      tempDir: temp(),
+      jobs: 2,
+      signal,
+      expected: null,
+      ...bounds,
+    })
   }
 
   /** A pahole that says it can use all cores, and does what `script` says when it is to encode. */

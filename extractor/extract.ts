@@ -55,7 +55,7 @@ async function searchInput(
   { source, stream, options }: Reading,
   tempPath: string,
 ): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
-  const { release, forceDwarf, jobs, signal } = options
+  const { release, forceDwarf, jobs, signal, expected = null } = options
   let check: PayloadCheck | null = null
   let ids: KernelIds = { buildId: null, banner: null }
   const events = {
@@ -64,7 +64,7 @@ async function searchInput(
     onPayload: (payload: PayloadCheck) => (check = payload),
   }
   source.enter('reading')
-  const found = await search(stream, { release, forceDwarf, jobs, signal, tempPath, ...events })
+  const found = await search(stream, { release, forceDwarf, jobs, signal, expected, tempPath, ...events })
   if (found !== null) return { found, check }
   if (options.readToEndWithoutBtf === true) await readOn(check, { source, stream, options })
   const what = forceDwarf ? 'DWARF' : 'BTF, and no DWARF to make it of'
@@ -89,7 +89,8 @@ async function finish(found: Found, check: PayloadCheck | null, reading: Reading
     return { btf: found.btf, ...facts, ...made, ...read(source, options) }
   }
   source.enter('encoding')
-  const encoding = { name: source.name, tempDir: options.tempDir, jobs: options.jobs }
+  const { tempDir, jobs, expected = null } = options
+  const encoding = { name: source.name, tempDir, jobs, expected }
   const encoded = await beside(
     (signal) => encodeDwarf(found.path, { ...encoding, signal }),
     () => readOn(check, reading),

@@ -2,11 +2,11 @@ import { describeError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { withTempFile } from '../core/temp-file.ts'
 import { readFile, stat } from 'node:fs/promises'
-import { checkKernelBtf } from './check-kernel-btf.ts'
 import { type Exit, type Program, start } from './child.ts'
 import { type PaholeAbilities, paholeFlags } from './pahole-flags.ts'
 import { readDwz } from './dwz.ts'
-import { ExtractError } from './types.ts'
+import { type SoundBtf, soundBtf } from './sound-btf.ts'
+import { ExtractError, type TypeRange } from './types.ts'
 
 const PAHOLE: Program = { name: 'pahole', packages: 'pahole (on older systems: dwarves)' }
 
@@ -26,6 +26,7 @@ export interface Encoding {
   /** Cores to use, where that leaves the output the same. */
   readonly jobs: number
   readonly signal: AbortSignal
+  readonly expected: TypeRange | null
   /** Instead of `limits.process.paholeTimeoutMs`. */
   readonly timeoutMs?: number
   /** Instead of `limits.process.paholeMaxBytes`. */
@@ -99,7 +100,7 @@ async function attempt(
   version: string,
   how: Encoding,
   timeout: AbortSignal,
-): Promise<Pick<Encoded, 'btf' | 'warnings'>> {
+): Promise<SoundBtf> {
   return await withTempFile(how.tempDir, async (output) => {
     const args = [...flags, `--btf_encode_detached=${output}`, vmlinux]
     const signal = AbortSignal.any([how.signal, timeout])
@@ -114,9 +115,8 @@ async function attempt(
     try {
       const partial = said.find((line) => PARTIAL.test(line))
       if (partial !== undefined) throw new ExtractError('INVALID', `a part is missing: ${partial}`)
-      const btf = await readBtf(output)
-      const odd = checkKernelBtf(btf)
-      return { btf, warnings: [...said.filter((line) => !PASSED_OVER.test(line)), ...odd] }
+      const { btf, warnings } = soundBtf(await readBtf(output), how.expected)
+      return { btf, warnings: [...said.filter((line) => !PASSED_OVER.test(line)), ...warnings] }
     } catch (err) {
       if (!(err instanceof ExtractError)) throw err
       const text = `${how.name}: what pahole ${version} made of the DWARF does not hold; ${words}`

@@ -2,6 +2,7 @@ import { readBtfHeader } from '../btf/index.ts'
 import { describeError, HubError } from '../core/errors.ts'
 import { occurrences } from './occurrences.ts'
 import type { Tracker } from './scan.ts'
+import type { SoundBtf } from './sound-btf.ts'
 import { ExtractError } from './types.ts'
 
 /**
@@ -32,7 +33,7 @@ interface Candidate {
  * by itself, so that a header that lies about its size hides nothing.
  */
 export class BtfTracker implements Tracker {
-  readonly #check: (bytes: Uint8Array) => readonly string[]
+  readonly #check: (bytes: Uint8Array) => SoundBtf
   readonly #open: Candidate[] = []
   #magics = 0
   #headers = 0
@@ -43,8 +44,8 @@ export class BtfTracker implements Tracker {
   /** Why candidates of a kernel's size were refused. */
   readonly refused: string[] = []
 
-  /** `check` gives warnings, and throws a HubError where bytes are not a kernel's BTF. */
-  constructor(check: (bytes: Uint8Array) => readonly string[]) {
+  /** `check` throws a HubError where bytes are not a kernel's BTF. */
+  constructor(check: (bytes: Uint8Array) => SoundBtf) {
     this.#check = check
   }
 
@@ -115,8 +116,9 @@ export class BtfTracker implements Tracker {
       at += piece.byteLength
     }
     try {
-      this.warnings = this.#check(bytes)
-      this.btf = bytes
+      const sound = this.#check(bytes)
+      this.warnings = sound.warnings
+      this.btf = sound.btf
     } catch (err) {
       if (!(err instanceof HubError)) throw err
       this.#refuse(candidate, describeError(err))

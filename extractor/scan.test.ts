@@ -36,7 +36,7 @@ const scan = (
   size?: number,
   release: string | null = null,
   btf = true,
-): Promise<KernelFacts> => scanKernel(streamOf(bytes, size), { release, btf })
+): Promise<KernelFacts> => scanKernel(streamOf(bytes, size), { release, btf, expected: null })
 
 function expectFound(facts: KernelFacts): void {
   expect(facts.btf !== null && Buffer.from(facts.btf).equals(kernel.btf)).toBe(true)
@@ -99,7 +99,9 @@ describe('scanKernel', () => {
         if (read > kernel.stripped.byteLength * 3) return
       }
     }
-    expectFound(await scanKernel(new ByteStream(counted(), 'sample'), { release: null, btf: true }))
+    expectFound(
+      await scanKernel(new ByteStream(counted(), 'sample'), { release: null, btf: true, expected: null }),
+    )
     expect(read).toBeLessThan(kernel.stripped.byteLength + 4096)
   })
 
@@ -223,7 +225,11 @@ describe('KernelScanner', () => {
     fc.assert(
       fc.property(fc.array(bit, { maxLength: 40 }), fc.integer({ min: 1, max: 200 }), (bits, size) => {
         const bytes = Buffer.concat(bits)
-        const scanner = new KernelScanner(bytes.subarray(0, 4096), { release: null, btf: true })
+        const scanner = new KernelScanner(bytes.subarray(0, 4096), {
+          release: null,
+          btf: true,
+          expected: null,
+        })
         try {
           for (let at = 0; at < bytes.byteLength; at += size) scanner.push(bytes.subarray(at, at + size))
           scanner.push(new Uint8Array(0), true)

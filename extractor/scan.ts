@@ -1,10 +1,11 @@
 import { isElf } from '../btf/index.ts'
 import type { ByteStream } from './byte-stream.ts'
-import { checkKernelBtf } from './check-kernel-btf.ts'
 import { readElfHead } from './elf-head.ts'
 import { BannerTracker } from './scan-banner.ts'
 import { BtfTracker } from './scan-btf.ts'
 import { ElfBuildIdTracker, FlatBuildIdTracker } from './scan-build-id.ts'
+import { soundBtf } from './sound-btf.ts'
+import type { TypeRange } from './types.ts'
 
 /** Looks for one thing in a stream that is shown piece by piece. */
 export interface Tracker {
@@ -31,6 +32,13 @@ export interface KernelFacts {
   readonly stranger: string | null
 }
 
+/** What is looked for in a kernel. */
+export interface Wanted {
+  readonly release: string | null
+  readonly btf: boolean
+  readonly expected: TypeRange | null
+}
+
 /** The header and the program headers of an ELF kernel. */
 export const SCAN_HEAD_BYTES = 4096
 
@@ -47,8 +55,8 @@ export class KernelScanner {
   #base = 0
 
   /** `head`: the kernel's first {@link SCAN_HEAD_BYTES}, which are to be pushed as well. */
-  constructor(head: Uint8Array, wanted: { readonly release: string | null; readonly btf: boolean }) {
-    this.#btf = wanted.btf ? new BtfTracker(checkKernelBtf) : null
+  constructor(head: Uint8Array, wanted: Wanted) {
+    this.#btf = wanted.btf ? new BtfTracker((bytes) => soundBtf(bytes, wanted.expected)) : null
     this.#banner = new BannerTracker(wanted.release)
     const elf = isElf(head) ? readElfHead(head) : null
     this.#buildId = elf === null ? new FlatBuildIdTracker() : new ElfBuildIdTracker(elf)
@@ -91,10 +99,7 @@ export class KernelScanner {
 }
 
 /** Reads an unpacked kernel until all is found, or to its end.  */
-export async function scanKernel(
-  kernel: ByteStream,
-  wanted: { readonly release: string | null; readonly btf: boolean },
-): Promise<KernelFacts> {
+export async function scanKernel(kernel: ByteStream, wanted: Wanted): Promise<KernelFacts> {
   const scanner = new KernelScanner(await kernel.peek(SCAN_HEAD_BYTES), wanted)
   for await (const chunk of kernel.rest()) {
     scanner.push(chunk)

@@ -16,7 +16,7 @@ const MAX_HELD_BYTES = 128 << 20
  */
 export async function searchElf(file: ByteStream, job: Job, sizeBytes: number | null): Promise<Found | null> {
   const head = await file.peek(SCAN_HEAD_BYTES)
-  const scanner = new KernelScanner(head, { release: job.release, btf: !job.forceDwarf })
+  const scanner = new KernelScanner(head, { ...job, btf: !job.forceDwarf })
   const vmlinux = new Spill(job.tempPath, sizeBytes, job.forceDwarf ? 0 : loadedBytes(head))
   try {
     for await (const chunk of file.rest()) {

@@ -2,7 +2,6 @@ import { BtfError, readBtfHeader } from '../btf/index.ts'
 import { limits } from '../core/limits.ts'
 import { readAr } from './ar.ts'
 import { ByteStream } from './byte-stream.ts'
-import { checkKernelBtf } from './check-kernel-btf.ts'
 import { type Codec, decompress } from './codec.ts'
 import { debPackageName } from './deb-control.ts'
 import { type Found, foundIn, type Job, type Surroundings } from './found.ts'
@@ -11,6 +10,7 @@ import { scanKernel } from './scan.ts'
 import { searchArchive } from './search-archive.ts'
 import { searchElf } from './search-elf.ts'
 import { searchRpm } from './search-rpm.ts'
+import { soundBtf } from './sound-btf.ts'
 import { readTar } from './tar.ts'
 import { ExtractError } from './types.ts'
 import { unwrapImage } from './unwrap.ts'
@@ -51,7 +51,7 @@ export async function search(
     case 'rpm':
       return await searchRpm(file, job, { ...inner, isInput: where.isInput }, within)
     case 'btf':
-      return job.forceDwarf ? null : await takeBtf(file)
+      return job.forceDwarf ? null : await takeBtf(file, job)
     case 'elf':
       job.onKernel()
       return where.inImage ? await searchImage(file, job) : await searchElf(file, job, where.sizeBytes)
@@ -71,7 +71,7 @@ export async function search(
 }
 
 async function searchImage(kernel: ByteStream, job: Job): Promise<Found | null> {
-  return foundIn(kernel.name, await scanKernel(kernel, { release: job.release, btf: true }), job)
+  return foundIn(kernel.name, await scanKernel(kernel, { ...job, btf: true }), job)
 }
 
 /** Searches what is made of a file, and ends the making of it. */
@@ -127,11 +127,11 @@ async function searchDeb(file: ByteStream, job: Job, where: Surroundings): Promi
   throw new ExtractError('MALFORMED', `${file.name}: Debian package without data.tar`)
 }
 
-async function takeBtf(file: ByteStream): Promise<Found> {
+async function takeBtf(file: ByteStream, job: Job): Promise<Found> {
   try {
     const { totalBytes } = readBtfHeader(await file.peek(KIND_BYTES), Infinity)
     const btf = new Uint8Array(await file.read(totalBytes, 'the BTF that its header describes'))
-    return { kind: 'btf', btf, buildId: null, banner: null, warnings: checkKernelBtf(btf) }
+    return { kind: 'btf', buildId: null, banner: null, ...soundBtf(btf, job.expected) }
   } catch (err) {
     if (!(err instanceof BtfError || (err instanceof ExtractError && err.code === 'INVALID'))) throw err
     throw new ExtractError('INVALID', `${file.name}: no BTF of a kernel`, { cause: err })

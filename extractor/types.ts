@@ -45,6 +45,14 @@ export interface ExtractInput {
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
+/** How many types a BTF must have to be believed. */
+export interface TypeRange {
+  readonly least: number
+  readonly most: number
+  /** Whose types these are, for the message: `other builds of debian/12 cloud-amd64`. */
+  readonly of: string
+}
+
 export interface ExtractOptions {
   /** `uname -r` of the wanted kernel; null takes the only kernel in the package, and refuses where there are two. */
   readonly release: string | null
@@ -56,6 +64,8 @@ export interface ExtractOptions {
   readonly readToEndWithoutBtf?: boolean
   /** Where vmlinux goes while pahole reads it. */
   readonly tempDir: string
+  /** How many types the kernel's neighbours have; null where nobody knows. */
+  readonly expected?: TypeRange | null
   /** Cores that pahole may use. */
   readonly jobs: number
   readonly signal: AbortSignal

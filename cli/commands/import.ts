@@ -10,6 +10,7 @@ import { createMinMaker } from '../hub/min-maker.ts'
 import { withStore } from '../hub/open.ts'
 import { cliHttp } from '../http.ts'
 import { extractFrom, isUrl } from '../input.ts'
+import type { Extracted } from '../../extractor/index.ts'
 import type { Invocation } from '../main.ts'
 import { createProgress, formatBytes } from '../terminal.ts'
 
@@ -59,12 +60,8 @@ export async function importBtf(
         const kernel = formatKernel(item.kernel)
         if (terminal.isInteractive) progress.start(item.path, kernel, null)
         try {
-          const { btf, sha256 } = await extractFrom(
-            item.path,
-            { tempDir: store.tempDir },
-            { http, log, signal },
-          )
-          const { build, isNew } = await record(store, item, btf, sha256)
+          const extracted = await extractFrom(item.path, { tempDir: store.tempDir }, { http, log, signal })
+          const { build, isNew } = await record(store, item, extracted)
           await minMaker.forBuild(build)
           outcomes.push({
             path: item.path,
@@ -159,8 +156,7 @@ function kernelAt(parts: readonly string[], release: string): Kernel {
 async function record(
   store: Store,
   item: ImportItem,
-  bytes: Uint8Array,
-  sha256: Build['provenance']['packageSha256'],
+  { btf: bytes, sha256, warnings }: Extracted,
 ): Promise<{ build: Build; isNew: boolean }> {
   const btf = await store.blobs.put(bytes)
   const key = `import/${formatKernel(item.kernel)}/${btf.digest}`
@@ -186,7 +182,7 @@ async function record(
       banner: item.banner,
       paholeVersion: null,
       paholeFlags: null,
-      warnings: [],
+      warnings,
       createdAt: new Date().toISOString(),
       hubVersion,
     },
