@@ -204,6 +204,27 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     })
 
   program
+    .command('export <dir>')
+    .description('the hub as a tree of files that any web server can serve, with a signed index')
+    .addOption(
+      new Option('--form <form...>', 'forms of each full BTF besides the raw one')
+        .choices(['gz', 'xz', 'tar.xz', 'elf'])
+        .default(['gz', 'xz', 'tar.xz', 'elf']),
+    )
+    .option('--expires <days>', 'days that the index is to be believed', parseCount, 30)
+    .addOption(
+      new Option('--public-url <url>', 'where the tree will be served, for get.sh').env('BTFHUB_PUBLIC_URL'),
+    )
+    .option('--copy', 'files of their own instead of hard links to those of the hub', false)
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (dir, options) => {
+      const { exportHub } = await import('./commands/export.ts')
+      await exportHub(dir, options, invocation())
+    })
+  addKeyCommands(program, invocation)
+
+  program
     .command('bundle <tool[@version]>')
     .description('all min BTF of a tool in one file, to be embedded in a program')
     .addOption(layoutOption().makeOptionMandatory())
@@ -297,6 +318,34 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .action(async (options) => {
       const { doctor } = await import('./commands/doctor.ts')
       await doctor(options, invocation())
+    })
+}
+
+function addKeyCommands(program: Command, invocation: () => Invocation): void {
+  const key = program.command('key').description('the keys that sign what this hub exports')
+  key
+    .command('generate')
+    .description('make one more key, and print its public part')
+    .addOption(dataOption())
+    .action(async (options) => {
+      const { keyGenerate } = await import('./commands/key.ts')
+      await keyGenerate(options, invocation())
+    })
+  key
+    .command('show')
+    .description('the public parts, for `--key` of get, import and verify')
+    .addOption(dataOption())
+    .action(async (options) => {
+      const { keyShow } = await import('./commands/key.ts')
+      await keyShow(options, invocation())
+    })
+  key
+    .command('rm <key>')
+    .description('sign with this key no more')
+    .addOption(dataOption())
+    .action(async (text, options) => {
+      const { keyRemove } = await import('./commands/key.ts')
+      await keyRemove(text, options, invocation())
     })
 }
 

@@ -70,6 +70,13 @@ export function archiveArch(arch: Arch): string {
   return arch === 'aarch64' ? 'arm64' : arch
 }
 
+/** Other names of a distribution's version, as agents and archives spell it; those of its point releases left out. */
+export function versionAliases(distro: string, version: string): string[] {
+  return Object.entries(VERSION_ALIASES[distro] ?? {})
+    .filter(([, named]) => named === version)
+    .map(([alias]) => alias)
+}
+
 /** A distribution's `ID` from what os-release, an agent or a path says: quotes off, aliases resolved. */
 export function parseDistro(text: string): string {
   const name = unquote(text).toLowerCase()

@@ -280,3 +280,65 @@ export const Problem = z
   })
   .meta({ id: 'Problem' })
 export type Problem = z.infer<typeof Problem>
+
+/**
+ * The signed index of a hub: what is in the payload of `/v1/index.json` (core/signed-index). It names the documents below
+ * by digest; they and all that they name are had at `/v1/blobs/sha256/{digest}`, from a hub or a tree of plain files.
+ */
+export const SignedIndex = z.object({
+  format: z.literal(1),
+  /** Grows with every index. */
+  version: count,
+  created_at: time,
+  /** Nobody vouches for it any more from then on. */
+  expires_at: time,
+  hub_version: z.string(),
+  /** How many builds there are. */
+  builds: count,
+  /** NAME@VERSION, by name, the newest version of each first. */
+  tools: z.array(z.string()),
+  /** {@link ToolList}, in the same order. */
+  tool_list: sha256,
+  /** {@link BuildShard} each; a build is in that of its release (core/signed-index/shards.ts). */
+  release_shards: z.array(sha256).min(1),
+  /** {@link BuildIdShard} each. */
+  build_id_shards: z.array(sha256).min(1),
+  /** Of a tree of plain files: every file with its sha256, as `sha256sum -c` reads it; null elsewhere. */
+  manifest: sha256.nullable(),
+  /** The same: the symbolic links of the tree and their targets. */
+  links: z.record(z.string(), z.string()),
+})
+export type SignedIndex = z.infer<typeof SignedIndex>
+
+export const IndexedBuild = Build.extend({
+  id: count,
+  /** What no two builds of a hub share. */
+  key: z.string(),
+  /** For each tool of the index, which of the shard's `contents` is its min BTF; -1 where there is none. */
+  min: z.array(z.int().min(-1)),
+})
+export type IndexedBuild = z.infer<typeof IndexedBuild>
+
+export const BuildShard = z.object({
+  builds: z.array(IndexedBuild),
+  contents: z.array(z.object({ digest: sha256, size_bytes: count })),
+})
+export type BuildShard = z.infer<typeof BuildShard>
+
+/** Releases of the builds with a build-id. */
+export const BuildIdShard = z.record(z.string(), z.array(name))
+export type BuildIdShard = z.infer<typeof BuildIdShard>
+
+/** How far the min BTF of a tool have come. */
+export const ToolProgress = z
+  .object({
+    tool: Tool,
+    state: z
+      .enum(['ready', 'working', 'waiting'])
+      .meta({ description: '`waiting`: nobody is making what is missing just now.' }),
+    done: count.meta({ description: 'Different BTFs of kernels that are dealt with.' }),
+    total: count.meta({ description: 'Different BTFs of kernels.' }),
+    unfit: count.meta({ description: 'Those of `done` that the tool does not fit.' }),
+  })
+  .meta({ id: 'ToolProgress' })
+export type ToolProgress = z.infer<typeof ToolProgress>

@@ -13,3 +13,9 @@ export {
   type ServerOptions,
   startRegistry,
 } from './server.ts'
+export { readGetScript } from './get-script.ts'
+export { derivedFormOf } from './forms.ts'
+export { type Indexed, indexDocuments, type IndexDocuments } from './signed-index/documents.ts'
+export { formatTarTree, putTar, type TarTree } from './tar-catalog.ts'
+export { formatTool, ToolIndex } from './tool-index.ts'
+export { blobPath } from './wire.ts'

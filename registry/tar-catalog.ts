@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { describeError } from '../core/errors.ts'
-import { archiveArch } from '../core/kernel.ts'
+import { archiveArch, type Kernel } from '../core/kernel.ts'
 import type { Sha256 } from '../core/digest.ts'
 import type { KernelEntry } from '../core/resolve/kernel-index.ts'
 import type { Build } from '../store/types.ts'
@@ -74,7 +74,7 @@ export class TarCatalog {
       const form = derivedFormOf(entry.kernel, 'tar.xz')
       const made = build === undefined ? null : await this.#hub.catalog.derived(build.btf.digest, form)
       if (made === null) missing.push(entry)
-      else put(tree, entry, made.digest)
+      else putTar(tree, entry.kernel, made.digest)
     }
     if (missing.length > 0) this.#making ??= this.#make(missing).finally(() => (this.#making = null))
     return { tree, pending: missing.length }
@@ -94,9 +94,15 @@ export class TarCatalog {
   }
 }
 
-function put(tree: TarTree, { kernel }: KernelEntry<Build>, sha256: Sha256): void {
+/** Adds a kernel's `tar.xz` to a catalog. */
+export function putTar(tree: TarTree, kernel: Kernel, sha256: Sha256): void {
   const distros = (tree[archiveArch(kernel.arch)] ??= {})
   const versions = (distros[kernel.distro] ??= {})
   const releases = (versions[kernel.version] ??= {})
   releases[kernel.release] = { sha256 }
+}
+
+/** A catalog as text, with Datadog's four blanks. */
+export function formatTarTree(tree: TarTree): string {
+  return `${JSON.stringify(tree, null, 4)}\n`
 }

@@ -21,6 +21,7 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
       const ref = await blobs.put(bytes)
       expect(ref).toEqual({ digest: sha256Of(bytes), sizeBytes })
       expect(await blobs.size(ref.digest)).toBe(sizeBytes)
+      expect(await blobs.stat(ref.digest)).toEqual({ ...ref, storedAt: expect.any(Date) as Date })
       expect(Buffer.compare(await blobs.read(ref.digest), bytes)).toBe(0)
       expect(Buffer.compare(await buffer(await blobs.open(ref.digest)), bytes)).toBe(0)
     })
@@ -28,6 +29,8 @@ export function describeBlobStore(name: string, open: () => Promise<BlobStore>):
     it('tells a blob that is not there from one that is', async () => {
       const absent = sha256Of('absent')
       expect(await blobs.size(absent)).toBeNull()
+      expect(await blobs.stat(absent)).toBeNull()
+      await expect(blobs.link(absent, '/nowhere/at/all')).rejects.toMatchObject({ code: 'NOT_FOUND' })
       await expect(blobs.read(absent)).rejects.toMatchObject({ code: 'NOT_FOUND' })
       await expect(blobs.open(absent)).rejects.toMatchObject({ code: 'NOT_FOUND' })
       await expect(blobs.open(absent, { start: 0, end: 1 })).rejects.toMatchObject({ code: 'NOT_FOUND' })

@@ -1,10 +1,10 @@
-import { mkdir, open, readdir, readFile, rename, stat, utimes, type FileHandle } from 'node:fs/promises'
+import { link, mkdir, open, readdir, readFile, rename, stat, utimes, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
 import { syncDirectory, withTempFile } from '../core/temp-file.ts'
 import { checkDigest, notFound } from './blob-checks.ts'
-import { publish, statOrNull } from './files.ts'
+import { NO_LINKS, publish, statOrNull } from './files.ts'
 import { errnoOf, readError, writeError } from './io-errors.ts'
 import { removeStaleTempFiles } from './temp-files.ts'
 import { StoreError, type BlobRef, type BlobStore, type StoredBlob } from './types.ts'
@@ -92,6 +92,23 @@ class DiskBlobs implements BlobStore {
 
   async size(digest: Sha256): Promise<number | null> {
     return (await statOrNull(this.#path(digest)))?.size ?? null
+  }
+
+  async stat(digest: Sha256): Promise<StoredBlob | null> {
+    const stats = await statOrNull(this.#path(digest))
+    return stats === null ? null : { digest, sizeBytes: stats.size, storedAt: stats.mtime }
+  }
+
+  async link(digest: Sha256, path: string): Promise<boolean> {
+    try {
+      await link(this.#path(digest), path)
+      return true
+    } catch (err) {
+      // Another file system, one without hard links, too many names of one file already (link(2)).
+      if (['EXDEV', 'EMLINK', ...NO_LINKS].includes(errnoOf(err))) return false
+      if (errnoOf(err) === 'ENOENT' && (await this.size(digest)) === null) throw notFound(digest)
+      throw writeError(`linking blob ${digest} to ${path}`, err)
+    }
   }
 
   async *list(): AsyncIterable<StoredBlob> {

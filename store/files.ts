@@ -13,7 +13,7 @@ export async function statOrNull(path: string): Promise<Stats | null> {
 }
 
 /** What link(2) says on file systems that have no hard links. */
-const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
+export const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
 
 /**
  * Gives a finished temporary file its name; false, and nothing changed, where the name is taken. The temporary name

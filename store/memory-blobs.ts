@@ -32,6 +32,16 @@ class MemoryBlobs implements BlobStore {
     return this.#blobs.get(digest)?.bytes.byteLength ?? null
   }
 
+  async stat(digest: Sha256): Promise<StoredBlob | null> {
+    const kept = this.#blobs.get(digest)
+    return kept === undefined ? null : { digest, sizeBytes: kept.bytes.byteLength, storedAt: kept.storedAt }
+  }
+
+  async link(digest: Sha256): Promise<boolean> {
+    this.#bytes(digest)
+    return false
+  }
+
   async *list(): AsyncIterable<StoredBlob> {
     for (const [digest, { bytes, storedAt }] of [...this.#blobs]) {
       yield { digest, sizeBytes: bytes.byteLength, storedAt }

@@ -34,6 +34,13 @@ export interface BlobStore {
   open(digest: Sha256, range?: { readonly start: number; readonly end: number }): Promise<Readable>
   /** Size in bytes; null where it is not there. */
   size(digest: Sha256): Promise<number | null>
+  /** The same with when it was put last. */
+  stat(digest: Sha256): Promise<StoredBlob | null>
+  /**
+   * Gives the blob a further name in the file system, where its bytes take no space again; false, and nothing done, where
+   * that cannot be. The bytes are not checked, and must not be changed under that name. Throws `NOT_FOUND`, `IO`.
+   */
+  link(digest: Sha256, path: string): Promise<boolean>
   /** Every blob that is kept, in no order. */
   list(): AsyncIterable<StoredBlob>
   /**

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import type { Hub } from '../hub.ts'
+import { formatTarTree } from '../tar-catalog.ts'
 import type { Env } from '../sender.ts'
 
 /**
@@ -11,7 +12,7 @@ export function tarCatalogRoutes(hub: Hub): Hono<Env> {
   for (const path of ['/catalog.json', '/btfs/catalog.json']) {
     app.get(path, async (c) => {
       const { tree, pending } = await hub.tarCatalog.get()
-      return c.body(`${JSON.stringify(tree, null, 4)}\n`, 200, {
+      return c.body(formatTarTree(tree), 200, {
         'Content-Type': 'application/json',
         'Cache-Control': 'no-cache',
         'X-Content-Type-Options': 'nosniff',
