@@ -2,14 +2,16 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
-import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sha256Of } from '../core/digest.ts'
 import { silentLog } from '../core/log.ts'
 import { packageRoot } from '../core/version.ts'
+import { putEl7Curl } from '../test/helpers/el7-curl.ts'
 import { addKernel, addTool, compileTool, tinyKernel } from '../test/helpers/registry.ts'
 import { openTestStore, type TestStore } from '../test/helpers/store.ts'
 import { createApp } from './app.ts'
@@ -32,6 +34,7 @@ const COREUTILS = [
   'dirname',
   'grep',
   'sleep',
+  'date',
 ]
 const programs = ['dash', 'bash', 'busybox', 'curl', 'wget', 'shellcheck'] as const
 const has = Object.fromEntries(programs.map((name) => [name, find(name) !== null]))
@@ -246,6 +249,87 @@ describe.each(machines)('$name', ({ shell, names }) => {
   })
 })
 
+describe.each(tools)('a hub that is still fetching it, with %s', (_, names) => {
+  const args = ['--arch', 'arm64', '--version', '20.04']
+  const pending = (outgoing: ServerResponse, seconds: number): void => {
+    outgoing.writeHead(202, { 'retry-after': String(seconds) })
+    outgoing.end(JSON.stringify({ code: 'PENDING', detail: 'being fetched', retry_after: seconds }, null, 2))
+  }
+
+  it.skipIf(names === null)('is asked again when it says', async () => {
+    let asked = 0
+    const url = await serverOf((incoming, outgoing) => {
+      expect(incoming.headers['prefer']).toBe('respond-async')
+      if (incoming.url?.includes('format=sha256') === true && ++asked < 3) return pending(outgoing, 1)
+      void fetch(`${hub.url}${incoming.url}`, { headers: { 'accept-encoding': 'identity' } })
+        .then((answer) => answer.arrayBuffer())
+        .then((body) => outgoing.end(new Uint8Array(body)))
+    })
+    const machine = { path: await pathOf(names ?? []) }
+    expect(await run(machine, '--hub', url, ...args, release)).toMatchObject({ code: 0 })
+    expect(asked).toBe(3)
+    expect(new Uint8Array(await readFile(join(work, `${release}.btf`)))).toEqual(bytes.focal)
+  })
+
+  it.skipIf(names === null)('is not waited for where another has it, or where there is no time', async () => {
+    const url = await serverOf((_, outgoing) => pending(outgoing, 600))
+    const machine = { path: await pathOf(names ?? []) }
+    const late = await run(machine, '--hub', url, '--timeout', '3', ...args, release)
+    expect(late).toMatchObject({ code: 75, out: '' })
+    expect(late.err).toContain('being fetched')
+    expect((await run(machine, '--hub', `${url} ${hub.url}`, ...args, release)).code).toBe(0)
+  })
+})
+
+describe.each(tools)('a hostile hub, with %s', (_, names) => {
+  const args = ['--arch', 'arm64', '--version', '20.04', release]
+  const hostile: [string, RequestListener][] = [
+    ['a redirect to a file', (_, o) => void o.writeHead(302, { location: 'file:///etc/passwd' }).end()],
+    ['a digest that is a path', (_, o) => void o.end(`../../../../etc/passwd  x\n`)],
+    ['a digest that is a command', (_, o) => void o.end(`$(touch pwned)  x\n`)],
+  ]
+
+  it.skipIf(names === null).each(hostile)('%s gives nothing', async (_, listener) => {
+    const url = await serverOf(listener)
+    const ran = await run({ path: await pathOf(names ?? []) }, '--hub', url, ...args)
+    expect(ran).toMatchObject({ code: 75, out: '' })
+    expect(await leftovers()).toEqual([])
+  })
+
+  it.skipIf(names === null)('a body that never ends is given up', async () => {
+    const url = await liar((_, outgoing) => {
+      const timer = setInterval(() => outgoing.write('x'), 100)
+      outgoing.on('close', () => clearInterval(timer))
+    })
+    const start = performance.now()
+    const machine = { path: await pathOf([...(names ?? []), 'timeout']) }
+    const ran = await run(machine, '--hub', url, '--timeout', '3', ...args)
+    expect(ran).toMatchObject({ code: 75, out: '' })
+    expect(performance.now() - start).toBeLessThan(20_000)
+    expect(await leftovers()).toEqual([])
+  })
+
+  it.skipIf(names === null)('a body without bounds, sent or unpacked, fills no disk', async () => {
+    const zeros = gzipSync(Buffer.alloc(600 << 20))
+    const url = await liar((_, o) => void o.writeHead(200, { 'content-encoding': 'gzip' }).end(zeros))
+    const ran = await run({ path: await pathOf(names ?? []) }, '--hub', url, ...args)
+    expect(ran).toMatchObject({ code: 5, out: '' })
+    expect(await leftovers()).toEqual([])
+  })
+
+  it.skipIf(names === null)('what it says moves no cursor', async () => {
+    const url = await serverOf((_, outgoing) => {
+      outgoing.writeHead(404)
+      outgoing.end(
+        JSON.stringify({ detail: 'x\u001b[2J\u009b1m\u0007 gone' }, null, 2).replace('\\u001b', '\u001b'),
+      )
+    })
+    const ran = await run({ path: await pathOf(names ?? []) }, '--hub', url, ...args)
+    expect(ran.code).toBe(3)
+    expect(Buffer.from(ran.err).every((byte) => byte === 10 || (byte >= 32 && byte < 127))).toBe(true)
+  })
+})
+
 describe('this host', () => {
   /** A root with the files of a host, and programs whose uname tells its release. */
   async function host(files: Record<string, string | Buffer>, uname = release): Promise<Machine> {
@@ -337,6 +421,20 @@ describe('this host', () => {
   })
 })
 
+describe.skipIf(has['curl'] !== true)(
+  'with curl as old as CentOS 7’s (skipped where there is no curl)',
+  () => {
+    it('gets it', async () => {
+      const bin = await pathOf(common)
+      await putEl7Curl(bin)
+      const full = ['--arch', 'arm64', '--version', '20.04', release]
+      expect(await run({ path: bin, shell: ['/bin/bash'] }, ...full)).toMatchObject({ code: 0, err: '' })
+      expect(new Uint8Array(await readFile(join(work, `${release}.btf`)))).toEqual(bytes.focal)
+      expect(spawnSync(join(bin, 'curl'), ['--fail-with-body', hub.url]).status).toBe(2)
+    })
+  },
+)
+
 describe('with less than usual', () => {
   const full = ['--arch', 'arm64', '--version', '20.04', release]
   const without = (...names: string[]): Promise<string> =>
@@ -411,6 +509,12 @@ describe('the script', () => {
     [['--nonsense'], 2],
     [['a', 'b'], 2],
     [['../../etc/passwd'], 2],
+    [['--timeout', '0', 'a'], 2],
+    [['--timeout', '1s', 'a'], 2],
+    [['--hub', 'file:///etc/passwd', 'a'], 2],
+    [['--hub', '-K/etc/passwd', 'a'], 2],
+    [['-o', '/dev/null', 'a'], 2],
+    [['-o', '/tmp', 'a'], 2],
     [['--help'], 0],
   ])('%j ends with %i', async (args, code) => {
     const ran = await run(standard, ...args)

@@ -22,6 +22,7 @@ has one.
   -o, --output FILE      where to write it; default RELEASE.btf in this folder
   --hub "URL ..."        hubs to ask, in order; also BTFHUB_URL
   --force                ask a hub even where this host's kernel has BTF
+  --timeout SECONDS      give up after so long (600), waiting for a hub that is still fetching it included
   -h, --help             this
 
 All facts default to this host's when RELEASE is this host's. BTFHUB_ROOT is a folder in which the host's files
@@ -111,20 +112,31 @@ os_release() {
   done
 }
 
+# Seconds until all has to be done; at least one, since 0 means "for ever" to downloaders.
+left() {
+  left=$((deadline - $(date +%s)))
+  if [ "$left" -lt 1 ]; then left=1; fi
+  echo "$left"
+}
+
 # Downloads a URL to a file and sets `status`: the HTTP status, or 000 where there was no whole answer.
 download() {
   rm -f "$2"
+  # wget has no limit of its own for a body that trickles.
+  limit=''
+  if have timeout && timeout 1 uname >/dev/null 2>&1; then limit="timeout $(left)"; fi
   if have curl; then
-    status=$(curl -sSL --connect-timeout 15 --max-time 900 ${gzip:+-H} ${gzip:+"$gzip"} \
-      -o "$2" -w '%{http_code}' "$1" 2>"$tmp/err") || status=000
+    status=$(curl -sSL --proto =http,https --connect-timeout 15 --max-time "$(left)" -H "$prefer" \
+      ${gzip:+-H} ${gzip:+"$gzip"} -o "$2" -w '%{http_code}' "$1" 2>"$tmp/err") || status=000
   elif wget --version 2>/dev/null | grep -q 'GNU Wget'; then
-    if LC_ALL=C wget -nv -S -t 1 -T 60 --content-on-error ${gzip:+"--header=$gzip"} -O "$2" "$1" 2>"$tmp/err"; then
+    if LC_ALL=C $limit wget -nv -S -t 1 -T 60 --content-on-error --header="$prefer" ${gzip:+"--header=$gzip"} \
+      -O "$2" "$1" 2>"$tmp/err"; then
       status=200
     else
       status=$(status_of "$tmp/err")
     fi
   # busybox: some builds have no -T, and crash on it.
-  elif wget ${gzip:+--header "$gzip"} -O "$2" "$1" 2>"$tmp/err"; then
+  elif $limit wget --header "$prefer" ${gzip:+--header "$gzip"} -O "$2" "$1" 2>"$tmp/err"; then
     status=200
   else
     status=$(status_of "$tmp/err")
@@ -145,10 +157,18 @@ download_patiently() {
   for try in 1 2 3; do
     download "$1" "$2"
     case $status in
-      000 | 429 | 5*) if [ "$try" != 3 ]; then sleep $((try * ${BTFHUB_PAUSE:-1})); fi ;;
+      000 | 429 | 5*) if is_pending "$2" || [ "$(left)" = 1 ]; then return; fi ;;
       *) return ;;
     esac
+    if [ "$try" != 3 ]; then sleep $((try * ${BTFHUB_PAUSE:-1})); fi
   done
+}
+
+# Whether the hub is still fetching what is asked for; sets `retry`, after how many seconds to ask again.
+is_pending() {
+  retry=
+  if [ -f "$1" ]; then retry=$(sed -n 's/^ *"retry_after": \([0-9]\{1,4\}\),\{0,1\}$/\1/p' "$1" | head -n 1); fi
+  [ -n "$retry" ]
 }
 
 # Why the hub said no: the detail of its problem document, else what the downloader said.
@@ -157,20 +177,20 @@ reason() {
   if [ -f "$1" ]; then
     detail=$(sed -n 's/^ *"detail": "\(.*\)",\{0,1\}$/\1/p' "$1")
   fi
-  if [ -n "$detail" ]; then
-    printf %s "$detail"
-  else
-    tr '\n' ' ' <"$tmp/err"
-  fi
+  if [ -z "$detail" ]; then detail=$(cat "$tmp/err"); fi
+  # Others wrote it, and it goes to a terminal.
+  printf %s "$detail" | LC_ALL=C tr -c '\040-\176' ' '
 }
 
-# Asks one hub. 0: $tmp/btf is there and verified. Else what the script would exit with.
+# Asks one hub. 0: $tmp/btf is there and verified. 6: it is still fetching it, see is_pending. Else what the script would
+# exit with.
 ask() {
   hub=${1%/}
   what="$hub/v1/btf/$(encode "$release")"
   if [ -n "$tool" ]; then what="$hub/v1/min/$(encode "$tool")/$(encode "$release")"; fi
 
   download_patiently "$what?format=sha256$query" "$tmp/line"
+  if is_pending "$tmp/line"; then say "$hub: $(reason "$tmp/line")" && return 6; fi
   case $status in
     200) ;;
     404) say "$hub: $(reason "$tmp/line")" && return 3 ;;
@@ -233,6 +253,7 @@ host_facts() {
 
 main() {
   release='' tool='' arch='' distro='' version='' build_id='' banner='' like='' predict='' output='' force='' query=''
+  timeout=600
   root=${BTFHUB_ROOT:-}
   while [ $# -gt 0 ]; do
     case $1 in
@@ -240,7 +261,7 @@ main() {
       --predict) predict=1 ;;
       --force) force=1 ;;
       -h | --help) usage && exit 0 ;;
-      --tool | --arch | --distro | --version | --build-id | --banner | --hub | -o | --output)
+      --tool | --arch | --distro | --version | --build-id | --banner | --hub | --timeout | -o | --output)
         if [ $# -lt 2 ] || [ -z "$2" ]; then die 2 "$1: expected a value"; fi
         case $1 in
           --tool) tool=$2 ;;
@@ -250,6 +271,7 @@ main() {
           --build-id) build_id=$2 ;;
           --banner) banner=$2 ;;
           --hub) hubs=$2 ;;
+          --timeout) timeout=$2 ;;
           *) output=$2 ;;
         esac
         shift
@@ -264,6 +286,16 @@ main() {
   done
 
   if [ -n "$predict" ] && [ -z "$tool" ]; then die 2 '--predict: only min BTF is predicted, expected --tool'; fi
+  case $timeout in
+    *[!0-9]* | 0* | ???????*) die 2 "--timeout $timeout: expected seconds" ;;
+  esac
+  deadline=$(($(date +%s) + timeout))
+  for hub in $hubs; do
+    case $hub in
+      http://* | https://*) ;;
+      *) die 2 "hub $hub: expected an http or https URL" ;;
+    esac
+  done
 
   host_release=$(uname -r)
   release=${release:-$host_release}
@@ -280,10 +312,15 @@ main() {
   fi
   if [ -n "$is_host" ]; then host_facts; fi
   output=${output:-$release${tool:+.$tool.min}.btf}
+  # A move would go into a folder, or take the place of a device.
+  if [ -e "$output" ] && [ ! -f "$output" ]; then die 2 "$output: is there, and is no file"; fi
 
   if ! have curl && ! have wget; then die 1 'neither curl nor wget is here'; fi
   gzip=''
   if have gzip; then gzip='Accept-Encoding: gzip'; fi
+  prefer='Prefer: respond-async'
+  # No BTF is larger than 256 MiB, so nothing that is downloaded or unpacked may be (bash: 512 MiB).
+  ulimit -f 524288 2>/dev/null || true
   umask 022
   tmp=$(mktemp -d "$(dirname "$output")/.btfhub.XXXXXX") || exit 1
   trap 'rm -rf "$tmp"' EXIT
@@ -320,19 +357,34 @@ get() {
   exit "$worst"
 }
 
-# Asks the hubs in order until one has it; else sets `worst` to what the script would exit with.
+# Asks the hubs in order until one has it, those that are still fetching it again as long as there is time; else sets
+# `worst` to what the script would exit with.
 ask_all() {
   worst=3
-  for hub in $hubs; do
-    code=0
-    ask "$hub" || code=$?
-    case $code in
-      0) return 0 ;;
-      # Another hub would not know better which kernel is meant.
-      2 | 4) exit "$code" ;;
-      75) if [ "$worst" = 3 ]; then worst=75; fi ;;
-      5) worst=5 ;;
-    esac
+  asked=$hubs
+  while [ -n "$asked" ]; do
+    pending='' pause=1
+    for hub in $asked; do
+      code=0
+      ask "$hub" || code=$?
+      case $code in
+        0) return 0 ;;
+        # Another hub would not know better which kernel is meant.
+        2 | 4) exit "$code" ;;
+        75) if [ "$worst" = 3 ]; then worst=75; fi ;;
+        5) worst=5 ;;
+        6)
+          pending="$pending $hub"
+          if [ "$retry" -gt "$pause" ]; then pause=$retry; fi
+          ;;
+      esac
+    done
+    asked=$pending
+    if [ -n "$asked" ] && [ "$pause" -ge "$(left)" ]; then
+      if [ "$worst" = 3 ]; then worst=75; fi
+      break
+    fi
+    if [ -n "$asked" ]; then sleep "$pause"; fi
   done
   return 1
 }
