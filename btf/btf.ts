@@ -2,6 +2,7 @@ import { type Endian } from './bytes.ts'
 import { BtfError, malformedType } from './errors.ts'
 import { inflate } from './inflate.ts'
 import { essentialName, NameIndex } from './name-index.ts'
+import { scanNames } from './name-scan.ts'
 import { StringTable } from './strings.ts'
 import type { BtfType } from './types.ts'
 import {
@@ -39,6 +40,7 @@ export class Btf {
   /** Word index of each own record; one more entry marks the end. */
   readonly #starts: Uint32Array
   #names: NameIndex | null = null
+  #isScanned = false
 
   /** See {@link parseBtf}. */
   constructor(bytes: Uint8Array, base: Btf | null) {
@@ -147,6 +149,22 @@ export class Btf {
     return this.base === null ? own : [...this.base.idsByEssentialName(name), ...own]
   }
 
+  /**
+   * The same for several names at once. Who asks for the first time, for a few, gets them from one pass over all types;
+   * who asks again, from an index.
+   */
+  idsByEssentialNames(names: readonly string[]): Map<string, readonly number[]> {
+    if (this.#names === null && !this.#isScanned && names.length <= MAX_SCANNED) {
+      this.#isScanned = true
+      const own = scanNames(this, names)
+      const below = this.base?.idsByEssentialNames(names)
+      return below === undefined
+        ? own
+        : new Map([...own].map(([name, ids]) => [name, [...(below.get(name) ?? []), ...ids]]))
+    }
+    return new Map(names.map((name) => [name, this.idsByEssentialName(name)]))
+  }
+
   /** This BTF or the one below it that has the record. */
   #ownerOf(id: number): Btf {
     if (id === 0 || !this.has(id)) throw noSuchType(id, this.idCount)
@@ -178,6 +196,9 @@ export class Btf {
 export function parseBtf(bytes: Uint8Array, options: { readonly base?: Btf } = {}): Btf {
   return new Btf(bytes, options.base ?? null)
 }
+
+/** Names that one pass looks for: each type that begins like some of them is compared with those. */
+const MAX_SCANNED = 256
 
 /** Words that a kernel's records have on average, or a bit fewer: what the index is made for at first. */
 const TYPICAL_RECORD_WORDS = 6

@@ -12,6 +12,14 @@ const NOT_INDEXED: ReadonlySet<number> = new Set([
   Kind.FUNC_PROTO,
 ])
 
+/** By kind, 1 for those that are found by name; a table because it is asked for every type of a kernel. */
+const INDEXED = Uint8Array.from({ length: Kind.ENUM64 + 1 }, (_, kind) => (NOT_INDEXED.has(kind) ? 0 : 1))
+
+/** Whether types of a kind are found by name. */
+export function isIndexed(kind: number): boolean {
+  return INDEXED[kind] === 1
+}
+
 const UNDERSCORE = 0x5f
 
 /**
@@ -52,7 +60,7 @@ export class NameIndex {
       const start = starts[i] as number
       const nameOffset = words[start] as number
       const kind = ((words[start + 1] as number) >>> 24) & 0x7f
-      if (nameOffset === 0 || NOT_INDEXED.has(kind) || kind > Kind.ENUM64) continue
+      if (nameOffset === 0 || !isIndexed(kind)) continue
       // A name behind the end is left to whoever validates.
       const table = nameOffset >= text.start ? text : text.tableOf(nameOffset)
       if (table === null || nameOffset >= table.end) continue

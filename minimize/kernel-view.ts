@@ -52,6 +52,16 @@ export class KernelView {
     return ids
   }
 
+  /** Looks several names up at once, for {@link idsByEssentialName} to know; cheaper than one by one. */
+  expect(names: readonly string[]): void {
+    const unknown = names.filter((name) => !this.#candidates.has(name))
+    if (unknown.length === 0) return
+    for (const [name, ids] of this.btf.idsByEssentialNames(unknown)) {
+      this.#makeRoom()
+      this.#candidates.set(name, ids)
+    }
+  }
+
   /** The type behind modifiers and typedefs. */
   strip(id: number): number {
     const kind = this.btf.kind(id)

@@ -21,6 +21,7 @@ export function markNeeds(view: KernelView, needs: readonly Need[]): Marks {
   // which libbpf before 0.2 refuses.
   const long = longIntId(view.btf)
   if (long !== null) marks.keep(long)
+  view.expect([...new Set(needs.flatMap(({ names }) => names))])
   for (const need of needs) {
     for (const name of need.names) {
       for (const id of view.idsByEssentialName(name)) markCandidate(view, marks, need, id, budget)

@@ -170,12 +170,9 @@ export const ResolveAnswer = z
       description: 'What to fetch: the full BTF, or the min BTF of the tool that was asked for.',
     }),
     tool: z.string().nullable().meta({ description: 'NAME@VERSION that `btf` was made for.' }),
-    predicted_from: z
-      .tuple([Kernel, Kernel])
-      .optional()
-      .meta({
-        description: 'With match `predicted`: the kernels before and after; `build` is of the former.',
-      }),
+    predicted_from: z.tuple([Kernel, Kernel]).optional().meta({
+      description: 'With match `predicted`: the kernels before and after; `build` is of the former.',
+    }),
   })
   .meta({ id: 'ResolveAnswer' })
 export type ResolveAnswer = z.infer<typeof ResolveAnswer>
