@@ -3,6 +3,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from 'commander
 import { hubVersion } from '../core/version.ts'
 import type { LogLevel } from '../core/log.ts'
 import { exitCodeOf, ExitCode, explain } from './exit.ts'
+import type { SaidOptions } from './serve/effective.ts'
+import { addServeOptions } from './serve/options.ts'
 import { parseDuration } from './hub/schedule.ts'
 import { processTerminal, type Terminal } from './terminal.ts'
 
@@ -237,19 +239,12 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
       await bundle(tool, options, invocation())
     })
 
-  program
-    .command('serve')
-    .description('the registry: BTF and min BTF over HTTP')
-    .option('--port <n>', 'port to listen on, 0 for any', parsePort, 8080)
-    .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .addOption(
-      new Option('--public-url <url>', 'how clients reach this hub, for get.sh').env('BTFHUB_PUBLIC_URL'),
-    )
-    .addOption(dataOption())
-    .action(async (options) => {
+  addServeOptions(program.command('serve').description('the registry: BTF and min BTF over HTTP')).action(
+    async (options) => {
       const { serve } = await import('./commands/serve.ts')
-      await serve(options, invocation())
-    })
+      await serve(options as SaidOptions, invocation())
+    },
+  )
 
   program
     .command('list')
@@ -441,13 +436,6 @@ function collect(text: string, before: readonly string[] = []): readonly string[
 
 function collectWords(text: string, before: readonly string[] = []): readonly string[] {
   return [...before, ...text.split(/\s+/).filter((word) => word !== '')]
-}
-
-function parsePort(text: string): number {
-  const port = Number(text)
-  if (!Number.isInteger(port) || port < 0 || port > 65535)
-    throw new InvalidArgumentError('Expected 0 to 65535.')
-  return port
 }
 
 function parseRegex(text: string): RegExp {

@@ -136,6 +136,8 @@ export const limits = {
     maxUploads: 4,
     /** Builds of one name that are brought for one question; Ubuntu ships a release in up to three versions. */
     maxSupplied: 8,
+    /** Clients whose requests are counted at a time; each takes some 150 bytes. */
+    maxClients: 100_000,
     /** Kernels that nobody could bring, remembered for a while; each takes some 500 bytes. */
     maxRefusals: 20_000,
     /** One page of a listing. */

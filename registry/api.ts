@@ -234,6 +234,8 @@ export const ProblemCode = z.enum([
   'UNSUPPORTED_MEDIA',
   'RANGE_NOT_SATISFIABLE',
   'TOOL_UNFIT',
+  'RATE_LIMITED',
+  'READ_ONLY',
   'PENDING',
   'BUSY',
   'UNAVAILABLE',

@@ -5,10 +5,12 @@ import { except } from 'hono/combine'
 import { limits } from '../core/limits.ts'
 import { hubVersion } from '../core/version.ts'
 import { RegistryError } from './errors.ts'
+import { logAccess } from './access-log.ts'
 import type { Hub } from './hub.ts'
 import { problemResponse } from './middleware/errors.ts'
 import { countRequests } from './middleware/count.ts'
 import { noRoute } from './middleware/methods.ts'
+import { limitRate } from './rate-limit.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { btfRoutes } from './routes/btf.ts'
@@ -38,7 +40,9 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
   const app = new OpenAPIHono<Env>()
   app.onError((err, c) => problemResponse(err, c, hub.log))
   app.notFound((c) => problemResponse(noRoute(app, c), c, hub.log))
+  if (hub.access !== undefined) app.use(logAccess(hub.access, hub.limiter))
   app.use(countRequests(hub.metrics))
+  app.use(limitRate(hub.limiter, hub.metrics))
   const uploads = boundUploads()
   for (const path of UPLOADS) app.use(path, uploads)
   app.use('/v1/*', except([...UPLOADS], boundJson()))

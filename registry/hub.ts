@@ -5,7 +5,9 @@ import { Bodies } from './bodies.ts'
 import { defaultJustInTime, JustInTime, type JustInTimeOptions } from './just-in-time.ts'
 import { HotAnswers } from './hot-answers.ts'
 import { Metrics } from './metrics.ts'
+import type { AccessLog } from './access-log.ts'
 import { MinBtfs } from './min-btfs.ts'
+import { noRateLimits, RateLimiter, type RateLimits } from './rate-limit.ts'
 import { Sender } from './sender.ts'
 import { Snapshots } from './snapshots.ts'
 import type { Supplier } from './supplier.ts'
@@ -23,10 +25,14 @@ export interface RegistryDeps {
   readonly justInTime?: Partial<JustInTimeOptions>
   /** What this hub calls itself in the `Via` of requests to others, so that two hubs do not ask each other in a circle. */
   readonly via?: string
+  /** How much one client may ask; everything by default. */
+  readonly rates?: RateLimits
+  /** Told of each request; nobody by default. */
+  readonly access?: AccessLog
 }
 
 /** A registry's parts, built once and shared by its routes. */
-export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime'> {
+export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime' | 'rates'> {
   readonly derived: Derived
   readonly snapshots: Snapshots
   readonly minBtfs: MinBtfs
@@ -35,6 +41,7 @@ export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime'> {
   readonly metrics: Metrics
   readonly tarCatalog: TarCatalog
   readonly justInTime: JustInTime
+  readonly limiter: RateLimiter
   /** True once it is about to stop: it answers, but wants no new work. */
   draining: boolean
 }
@@ -43,7 +50,7 @@ export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime'> {
 const MAX_HOT_BYTES = 64 * 1024 * 1024
 
 export function createHub(deps: RegistryDeps): Hub {
-  const { suppliers = [], justInTime, ...rest } = deps
+  const { suppliers = [], justInTime, rates = noRateLimits, ...rest } = deps
   const derived = createDerived(deps)
   const hot = new HotAnswers(MAX_HOT_BYTES)
   const metrics = new Metrics()
@@ -55,6 +62,7 @@ export function createHub(deps: RegistryDeps): Hub {
     minBtfs: new MinBtfs(deps),
     sender: new Sender({ derived, hot, bodies: new Bodies(), log: deps.log }),
     metrics,
+    limiter: new RateLimiter(rates),
     justInTime: new JustInTime({
       suppliers,
       options: { ...defaultJustInTime, ...justInTime },

@@ -1,4 +1,7 @@
 /** The registry: serves BTF and min BTF of a store over HTTP (DESIGN 6). */
+export type { AccessEntry, AccessLog } from './access-log.ts'
+export { parseTrust, type ProxyTrust } from './client-address.ts'
+export type { RateLimits } from './rate-limit.ts'
 export { createApp } from './app.ts'
 export { MinBtfs } from './min-btfs.ts'
 export { RegistryError } from './errors.ts'

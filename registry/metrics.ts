@@ -15,6 +15,8 @@ export class Metrics {
   hotHits = 0
   /** Bytes of bodies that answers announced; who hangs up early takes fewer. */
   bodyBytes = 0
+  /** Requests that were refused because their client asked too much. */
+  rateLimited = 0
   readonly requests = counter('btfhub_requests_total', 'Requests that were routed, by route and status.', [
     'route',
     'status',
@@ -64,6 +66,12 @@ export function countedFamilies(metrics: Metrics): Family[] {
       'counter',
       'Requests answered from memory, unrouted.',
       metrics.hotHits,
+    ),
+    single(
+      'btfhub_rate_limited_total',
+      'counter',
+      'Requests refused because their client asked too much.',
+      metrics.rateLimited,
     ),
     single(
       'btfhub_body_bytes_total',

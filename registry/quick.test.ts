@@ -6,6 +6,7 @@ import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { HotAnswers } from './hot-answers.ts'
 import { Metrics } from './metrics.ts'
+import { noRateLimits, RateLimiter } from './rate-limit.ts'
 import { parseSimpleGet, QuickAnswers, type QuickHub } from './quick.ts'
 
 const HOST = 'Host: hub.example'
@@ -71,6 +72,7 @@ describe('a simple GET', () => {
 
 describe('in front of a server', () => {
   const hub = {
+    limiter: new RateLimiter(noRateLimits),
     snapshots: { current: { id: 1 } },
     hot: new HotAnswers(1024 * 1024),
     metrics: new Metrics(),
@@ -86,6 +88,7 @@ describe('in front of a server', () => {
   beforeEach(async () => {
     slow = []
     Object.assign(hub, {
+      limiter: new RateLimiter(noRateLimits),
       snapshots: { current: { id: 1 } },
       hot: new HotAnswers(1024 * 1024),
       draining: false,

@@ -1,11 +1,12 @@
 import { type Server, STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { RecentCache } from '../core/recent-cache.ts'
+import { hotEntry } from './access-log.ts'
 import type { HotAnswer } from './hot-answers.ts'
 import type { Hub } from './hub.ts'
 
 /** What of a hub it needs. */
-export type QuickHub = Pick<Hub, 'snapshots' | 'hot' | 'metrics' | 'draining'>
+export type QuickHub = Pick<Hub, 'snapshots' | 'hot' | 'metrics' | 'draining' | 'limiter' | 'access'>
 
 /** How long a connection may be silent. */
 export interface QuickTimeouts {
@@ -69,7 +70,7 @@ export class QuickAnswers {
       socket.off('error', onError).off('close', leave).setTimeout(0)
     }
     const onData = (chunk: Buffer): void => {
-      const answer = this.#find(chunk)
+      const answer = this.#find(chunk, socket)
       if (answer === null) {
         leave()
         socket.unshift(chunk)
@@ -93,7 +94,7 @@ export class QuickAnswers {
   }
 
   /** The whole answer as latin1; null where the HTTP server has to say something. */
-  #find(chunk: Buffer): string | null {
+  #find(chunk: Buffer, socket: Socket): string | null {
     const snapshot = this.#hub.snapshots.current
     if (snapshot === null || this.#hub.draining || chunk.byteLength > MAX_HEAD_BYTES) return null
     const head = chunk.toString('latin1')
@@ -104,7 +105,9 @@ export class QuickAnswers {
       quick = made
       this.#heads.set(head, quick, head.length + OVERHEAD_BYTES)
     }
-    const { metrics } = this.#hub
+    const { metrics, limiter, access } = this.#hub
+    if (!limiter.admitsHot({ socket, headers: {} })) return null
+    access?.write(hotEntry('GET', quick.url, quick.body.length, limiter.clientOf({ socket, headers: {} })))
     metrics.hotHits++
     metrics.bodyBytes += quick.body.length
     return `${quick.head}Date: ${this.#clock.now()}\r\n\r\n${quick.body}`
@@ -120,12 +123,13 @@ export class QuickAnswers {
       snapshotId,
     )
     if (answer === undefined || typeof answer.body !== 'string') return null
-    return { snapshotId, head: formatHead(answer, this.#timeouts), body: answer.body }
+    return { snapshotId, url, head: formatHead(answer, this.#timeouts), body: answer.body }
   }
 }
 
 interface QuickAnswer {
   readonly snapshotId: number
+  readonly url: string
   /** Up to the date. */
   readonly head: string
   readonly body: string

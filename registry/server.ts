@@ -8,6 +8,7 @@ import {
 import type { AddressInfo } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getRequestListener } from '@hono/node-server'
+import { hotEntry } from './access-log.ts'
 import { createApp } from './app.ts'
 import { createHub, type Hub, type RegistryDeps } from './hub.ts'
 import { QuickAnswers } from './quick.ts'
@@ -122,7 +123,8 @@ function sendHot(hub: Hub, incoming: IncomingMessage, outgoing: ServerResponse):
   if ((method !== 'GET' && method !== 'HEAD') || url === undefined) return false
   const snapshot = hub.snapshots.current
   const answer = snapshot === null ? undefined : hub.hot.find(url, incoming.headers, snapshot.id)
-  if (answer === undefined) return false
+  if (answer === undefined || !hub.limiter.admitsHot(incoming)) return false
+  hub.access?.write(hotEntry(method, url, answer.body.length, hub.limiter.clientOf(incoming)))
   hub.metrics.hotHits++
   if (method === 'GET') hub.metrics.bodyBytes += answer.body.length
   outgoing.writeHead(200, answer.headers as string[])

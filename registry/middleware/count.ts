@@ -1,4 +1,4 @@
-import type { MiddlewareHandler } from 'hono'
+import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import type { Metrics } from '../metrics.ts'
 import type { Env } from '../sender.ts'
@@ -7,10 +7,15 @@ import type { Env } from '../sender.ts'
 export function countRequests(metrics: Metrics): MiddlewareHandler<Env> {
   return async (c, next) => {
     await next()
-    const route = matchedRoutes(c).findLast(({ method }) => method !== 'ALL')?.path
-    metrics.count(metrics.requests, route === undefined ? 'none' : plainRoute(route), String(c.res.status))
+    metrics.count(metrics.requests, routeOf(c), String(c.res.status))
     if (c.req.method !== 'HEAD') metrics.bodyBytes += Number(c.res.headers.get('content-length') ?? 0)
   }
+}
+
+/** The route that took a request, as its author wrote it; `none` where no route did. */
+export function routeOf(c: Context<Env>): string {
+  const route = matchedRoutes(c).findLast(({ method }) => method !== 'ALL')?.path
+  return route === undefined ? 'none' : plainRoute(route)
 }
 
 /** `/:arch/:file{…}` without the pattern. */

@@ -22,6 +22,8 @@ const PROBLEMS: Readonly<Record<ProblemCode, readonly [status: number, title: st
   UNSUPPORTED_MEDIA: [415, 'The body is of the wrong type'],
   RANGE_NOT_SATISFIABLE: [416, 'There are no such bytes'],
   TOOL_UNFIT: [422, 'No min BTF can be made of this'],
+  RATE_LIMITED: [429, 'Too many requests'],
+  READ_ONLY: [403, 'This hub takes no writes'],
   PENDING: [503, 'Not yet'],
   BUSY: [503, 'Too much to do'],
   UNAVAILABLE: [503, 'Not now'],
@@ -85,6 +87,8 @@ function toRegistryError(err: unknown): RegistryError {
     )
   }
   if (err instanceof StoreError) {
+    if (err.code === 'READ_ONLY')
+      return new RegistryError('READ_ONLY', 'the store of this hub is not written to')
     // The catalog has it, the bytes are gone or damaged: that is not "not here".
     return err.code === 'BUSY'
       ? new RegistryError('BUSY', 'the store is busy')
