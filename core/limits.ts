@@ -122,6 +122,8 @@ export const limits = {
     paholeMaxBytes: 24 * GiB,
     /** Memory of one decompressor; `xz -9` needs 65 MiB, `zstd --ultra -22` 128 MiB. */
     maxDecoderBytes: 1 * GiB,
+    /** A job that has no room for its vmlinux waits so long for others to be done with theirs. */
+    tempWaitMs: 10 * 60_000,
     /** What is kept of a child's stderr, its end. */
     maxStderrBytes: 64 * KiB,
   },

@@ -1,5 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { filterThrough, type Program, start } from './child.ts'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { confined, filterThrough, type Program, start } from './child.ts'
 import { chunks, gather } from './run.fixture.ts'
 
 const CAT: Program = { name: 'cat', packages: 'coreutils' }
@@ -122,3 +125,36 @@ describe('filterThrough', () => {
     expect(() => start(CAT, [], 'ignore', AbortSignal.abort(new Error('enough')))).toThrow('enough')
   })
 })
+
+describe('confined', () => {
+  const sleep: Program = { name: 'sleep', packages: 'coreutils' }
+
+  it('is the program itself, with the limit', async () => {
+    const { program, args } = confined(SH, ['-c', 'ulimit -v; echo "$1"', 'sh', 'two words'], 1 << 30)
+    const child = start(program, args, 'ignore', never)
+    const out = await gather(child.process.stdout as AsyncIterable<Buffer>)
+    expect(out.toString()).toBe('1048576\ntwo words\n')
+    expect(await child.exit).toMatchObject({ code: 0 })
+  })
+
+  it('does not outlive the process that started it, however that ends', async () => {
+    const { program, args } = confined(sleep, ['1000'], 1 << 30)
+    const script = `
+      const { spawn } = require('node:child_process')
+      const child = spawn(${JSON.stringify(program.name)}, ${JSON.stringify(args)}, { stdio: 'ignore' })
+      child.on('spawn', () => console.log(child.pid))
+      setInterval(() => {}, 1000)`
+    const parent = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const [line] = (await once(parent.stdout, 'data')) as [Buffer]
+    const pid = Number(line.toString())
+    const name = async (): Promise<string> =>
+      (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => 'gone')).trim()
+    await until(async () => (await name()) === 'sleep')
+    parent.kill('SIGKILL')
+    await until(async () => (await name()) === 'gone')
+  })
+})
+
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  while (!(await isSo())) await new Promise((resolve) => setTimeout(resolve, 10))
+}

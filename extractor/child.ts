@@ -68,6 +68,24 @@ export function start(
 }
 
 /**
+ * A program with a limit on its address space, to which the kernel alone can hold it, and that ends with the thread
+ * that started it, also where that is killed: programs that read no pipe of ours would not notice. What a shell and
+ * setpriv (of util-linux 2.34, without which the second is left out) become, so that its process id is the program's.
+ */
+export function confined(
+  program: Program,
+  args: readonly string[],
+  memoryBytes: number,
+): { readonly program: Program; readonly args: readonly string[] } {
+  const script = `ulimit -v ${Math.floor(memoryBytes / 1024)}
+    setpriv --pdeathsig KILL true 2>/dev/null && exec setpriv --pdeathsig KILL "$0" "$@"
+    exec "$0" "$@"`
+  return { program: SHELL, args: ['-c', script, program.name, ...args] }
+}
+
+const SHELL: Program = { name: 'sh', packages: 'dash' }
+
+/**
  * Gives what `program` makes of `source`. The program is killed when the loop is left. Throws what the source threw;
  * ExtractError `TOOL` where the program is missing or was killed, `LIMIT` where it would need too much memory,
  * `MALFORMED` with its last words where it refused its input.

@@ -5,6 +5,7 @@ import { encodeDwarf } from './pahole.ts'
 import type { PayloadCheck } from './payload-check.ts'
 import type { Found } from './found.ts'
 import { search } from './search.ts'
+import { TempSpace } from './temp-space.ts'
 import {
   type Extracted,
   type ExtractInput,
@@ -56,6 +57,8 @@ async function searchInput(
   tempPath: string,
 ): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
   const { release, forceDwarf, jobs, signal, expected = null } = options
+  const tempSpace = options.tempSpace ?? new TempSpace(options.tempDir)
+  const wanted = { release, forceDwarf, jobs, signal, expected, tempPath, tempSpace }
   let check: PayloadCheck | null = null
   let ids: KernelIds = { buildId: null, banner: null }
   const events = {
@@ -64,7 +67,7 @@ async function searchInput(
     onPayload: (payload: PayloadCheck) => (check = payload),
   }
   source.enter('reading')
-  const found = await search(stream, { release, forceDwarf, jobs, signal, expected, tempPath, ...events })
+  const found = await search(stream, { ...wanted, ...events })
   if (found !== null) return { found, check }
   if (options.readToEndWithoutBtf === true) await readOn(check, { source, stream, options })
   const what = forceDwarf ? 'DWARF' : 'BTF, and no DWARF to make it of'

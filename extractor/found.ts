@@ -1,5 +1,6 @@
 import type { PayloadCheck } from './payload-check.ts'
 import type { KernelFacts } from './scan.ts'
+import type { TempSpace } from './temp-space.ts'
 import { ExtractError, type ExtractOptions, type KernelIds, type TypeRange } from './types.ts'
 
 /** What a file gave: BTF that is ready, or a vmlinux in a temporary file, whose DWARF is to be encoded. */
@@ -13,6 +14,7 @@ export interface Job extends Pick<ExtractOptions, 'release' | 'forceDwarf' | 'jo
   readonly expected: TypeRange | null
   /** Where a vmlinux can be written; nothing is there yet. */
   readonly tempPath: string
+  readonly tempSpace: TempSpace
   /** Called when a kernel begins to be read. */
   readonly onKernel: () => void
   /** Called with what a kernel says of itself that turned out to have no BTF. */

@@ -10,6 +10,7 @@ import { bzImage, compress, payload, zboot } from './image.fixture.ts'
 import { makeKernel, type SampleKernel } from './kernel.fixture.ts'
 import { chunks } from './run.fixture.ts'
 import { fileScratch } from './scratch.fixture.ts'
+import { TempSpace } from './temp-space.ts'
 import { ExtractError } from './types.ts'
 import { VmlinuxFile } from './vmlinux-file.ts'
 
@@ -161,8 +162,11 @@ describe('a missing program', () => {
 
 describe('what is too much', () => {
   it('a vmlinux beyond belief is not begun', async () => {
+    const { signal } = new AbortController()
     const huge = limits.vmlinux.maxBytes + 1
-    await expect(VmlinuxFile.create(join(dir, 'huge'), huge)).rejects.toMatchObject({ code: 'LIMIT' })
+    await expect(
+      VmlinuxFile.create(join(dir, 'huge'), huge, new TempSpace(dir), signal),
+    ).rejects.toMatchObject({ code: 'LIMIT' })
   })
 
   it.skipIf(!canMount)(

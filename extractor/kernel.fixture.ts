@@ -27,11 +27,11 @@ export function markerOf(release: string): string {
 }
 
 /** Structs of the core list with sizes that kernels give them, and enough others to make a kernel's number of types. */
-function source(release: string, banner: string): string {
+function source(release: string, banner: string, fillerCount: number): string {
   const padded = (name: string, size: number, members: string): string =>
     `struct ${name} { union { struct { ${members} }; char pad[${size}]; }; };`
   const fillers = Array.from(
-    { length: 2600 },
+    { length: fillerCount },
     (_, i) => `struct filler_${i} { struct filler_${Math.max(0, i - 1)} *prev; int field_${i}; };`,
   )
   return `
@@ -57,7 +57,7 @@ function source(release: string, banner: string): string {
     struct everything {
       struct task_struct *task; struct file *file; struct dentry *dentry; struct super_block *super_block;
       struct vm_area_struct *vma; struct net_device *net_device; struct sk_buff *sk_buff; struct sock *sock;
-      struct filler_2599 *fillers; struct ${markerOf(release)} *only;
+      struct filler_${fillerCount - 1} *fillers; struct ${markerOf(release)} *only;
     };
     const char linux_proc_banner[] = "%s version %s (builder@host) (gcc) %s\\n";
     const char hint[] = "Linux version 2.6 or later is needed\\n";
@@ -68,12 +68,16 @@ function source(release: string, banner: string): string {
   `
 }
 
-/** Makes the sample in `dir`; takes about a second. */
-export async function makeKernel(dir: string, release = '6.1.0-1-sample'): Promise<SampleKernel> {
+/** Makes the sample in `dir`, with three types for each filler; takes about a second. */
+export async function makeKernel(
+  dir: string,
+  release = '6.1.0-1-sample',
+  fillers = 2600,
+): Promise<SampleKernel> {
   await mkdir(dir, { recursive: true })
   const at = (name: string): string => join(dir, name)
   const banner = `Linux version ${release} (builder@host) (gcc (Sample) 12.2.0, GNU ld 2.40) #1 SMP Sample (2026-07-02)`
-  await writeFile(at('kernel.c'), source(release, banner))
+  await writeFile(at('kernel.c'), source(release, banner, fillers))
   await writeFile(at('btf.S'), '.section .BTF, "a"\n.incbin "kernel.btf"\n.section .note.GNU-stack, ""\n')
   run('gcc', ['-g', '-O1', '-fno-pie', '-ffreestanding', '-c', 'kernel.c', '-o', 'kernel.o'], undefined, dir)
   const link = ['-static', '--build-id=sha1', '-e', '_start']

@@ -2,7 +2,7 @@ import { describeError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { withTempFile } from '../core/temp-file.ts'
 import { readFile, stat } from 'node:fs/promises'
-import { type Exit, type Program, start } from './child.ts'
+import { type Child, confined, type Exit, type Program, start } from './child.ts'
 import { type PaholeAbilities, paholeFlags } from './pahole-flags.ts'
 import { readDwz } from './dwz.ts'
 import { type SoundBtf, soundBtf } from './sound-btf.ts'
@@ -156,9 +156,7 @@ async function run(
   memoryBytes: number | null = null,
 ): Promise<Exit & { readonly stdout: string }> {
   const child =
-    memoryBytes === null
-      ? start(PAHOLE, args, 'ignore', signal)
-      : start(SHELL, ['-c', bounded(memoryBytes), PAHOLE.name, ...args], 'ignore', signal)
+    memoryBytes === null ? start(PAHOLE, args, 'ignore', signal) : startConfined(args, signal, memoryBytes)
   try {
     let stdout = ''
     child.process.stdout?.on('data', (chunk: Buffer) => {
@@ -170,11 +168,9 @@ async function run(
   }
 }
 
-const SHELL: Program = { name: 'sh', packages: 'dash' }
-
-/** Becomes the program that it is called as, with a limit on its address space: the kernel alone can hold it to one. */
-function bounded(memoryBytes: number): string {
-  return `ulimit -v ${Math.floor(memoryBytes / 1024)} && exec "$0" "$@"`
+function startConfined(args: readonly string[], signal: AbortSignal, memoryBytes: number): Child {
+  const { program, args: all } = confined(PAHOLE, args, memoryBytes)
+  return start(program, all, 'ignore', signal)
 }
 
 async function readBtf(path: string): Promise<Uint8Array> {

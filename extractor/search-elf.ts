@@ -17,7 +17,7 @@ const MAX_HELD_BYTES = 128 << 20
 export async function searchElf(file: ByteStream, job: Job, sizeBytes: number | null): Promise<Found | null> {
   const head = await file.peek(SCAN_HEAD_BYTES)
   const scanner = new KernelScanner(head, { ...job, btf: !job.forceDwarf })
-  const vmlinux = new Spill(job.tempPath, sizeBytes, job.forceDwarf ? 0 : loadedBytes(head))
+  const vmlinux = new Spill(job, sizeBytes, job.forceDwarf ? 0 : loadedBytes(head))
   try {
     for await (const chunk of file.rest()) {
       if (!scanner.complete) scanner.push(chunk)
@@ -55,15 +55,15 @@ async function dwarfIn(path: string, name: string): Promise<boolean> {
 
 /** Bytes that are held in memory up to a limit, and written from then on. */
 class Spill {
-  readonly #path: string
+  readonly #job: Job
   readonly #sizeBytes: number | null
   readonly #heldLimit: number
   #held: Uint8Array[] = []
   #heldBytes = 0
   #file: VmlinuxFile | null = null
 
-  constructor(path: string, sizeBytes: number | null, heldLimit: number) {
-    this.#path = path
+  constructor(job: Job, sizeBytes: number | null, heldLimit: number) {
+    this.#job = job
     this.#sizeBytes = sizeBytes
     this.#heldLimit = heldLimit
   }
@@ -89,7 +89,8 @@ class Spill {
   async #spill(): Promise<void> {
     const held = this.#held
     this.#held = []
-    this.#file = await VmlinuxFile.create(this.#path, this.#sizeBytes)
+    const { tempPath, tempSpace, signal } = this.#job
+    this.#file = await VmlinuxFile.create(tempPath, this.#sizeBytes, tempSpace, signal)
     for (const chunk of held) await this.#file.write(chunk)
   }
 }

@@ -1,6 +1,7 @@
 import { HubError } from '../core/errors.ts'
 import type { Sha256 } from '../core/digest.ts'
 import type { Log } from '../core/log.ts'
+import type { TempSpace } from './temp-space.ts'
 
 /**
  * `NO_BTF`: whole and well, but without BTF (and, where asked for, without DWARF): a fact, not a fault.
@@ -64,6 +65,8 @@ export interface ExtractOptions {
   readonly readToEndWithoutBtf?: boolean
   /** Where vmlinux goes while pahole reads it. */
   readonly tempDir: string
+  /** The room there, shared with all jobs that use the same folder; without, nobody else's files are reckoned with. */
+  readonly tempSpace?: TempSpace
   /** How many types the kernel's neighbours have; null where nobody knows. */
   readonly expected?: TypeRange | null
   /** Cores that pahole may use. */

@@ -1,8 +1,8 @@
 import { closeSync, openSync, readSync } from 'node:fs'
-import { type FileHandle, open, statfs } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, open } from 'node:fs/promises'
 import { findSection, readElf } from '../btf/index.ts'
 import { limits } from '../core/limits.ts'
+import type { Reservation, TempSpace } from './temp-space.ts'
 import { ExtractError } from './types.ts'
 
 /** Writes gathered, so that a vmlinux in pipe-sized pieces does not cost ten thousand calls. */
@@ -12,31 +12,35 @@ const GATHER_BYTES = 1 << 20
 export class VmlinuxFile {
   readonly path: string
   readonly #file: FileHandle
+  readonly #reservation: Reservation | null
   #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #sizeBytes = 0
 
-  private constructor(path: string, file: FileHandle) {
+  private constructor(path: string, file: FileHandle, reservation: Reservation | null) {
     this.path = path
     this.#file = file
+    this.#reservation = reservation
   }
 
   /**
-   * Begins a file that will have `sizeBytes` (null where nobody knows), in a folder that exists. Throws ExtractError
-   * `LIMIT` where that is more than a vmlinux has, or than the disk has free.
+   * Begins a file that will have `sizeBytes` (null where nobody knows), in a folder that exists, when there is room
+   * for it. Throws ExtractError `LIMIT` where that is more than a vmlinux has, or than there will be room for.
    */
-  static async create(path: string, sizeBytes: number | null): Promise<VmlinuxFile> {
-    if (sizeBytes !== null) {
-      checkSize(sizeBytes)
-      const { bavail, bsize } = await statfs(dirname(path))
-      if (bavail * bsize < sizeBytes) {
-        throw new ExtractError(
-          'LIMIT',
-          `${dirname(path)} has ${bavail * bsize} bytes free, vmlinux needs ${sizeBytes}`,
-        )
-      }
+  static async create(
+    path: string,
+    sizeBytes: number | null,
+    space: TempSpace,
+    signal: AbortSignal,
+  ): Promise<VmlinuxFile> {
+    if (sizeBytes !== null) checkSize(sizeBytes)
+    const reservation = sizeBytes === null ? null : await space.reserve(sizeBytes, signal)
+    try {
+      return new VmlinuxFile(path, await open(path, 'wx', 0o600), reservation)
+    } catch (err) {
+      reservation?.release()
+      throw err
     }
-    return new VmlinuxFile(path, await open(path, 'wx', 0o600))
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -53,6 +57,7 @@ export class VmlinuxFile {
   }
 
   async close(): Promise<void> {
+    this.#reservation?.release()
     await this.#file.close()
   }
 
@@ -66,6 +71,7 @@ export class VmlinuxFile {
       const { bytesWritten } = await this.#file.writev(chunks)
       // A disk that fills up takes a part, and says so only at the next write.
       if (bytesWritten < whole) await this.#file.appendFile(Buffer.concat(chunks).subarray(bytesWritten))
+      this.#reservation?.wrote(whole)
     } catch (err) {
       throw new ExtractError('LIMIT', `${this.path}: cannot be written`, { cause: err })
     }

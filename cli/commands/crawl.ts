@@ -5,6 +5,7 @@ import type { HttpClient } from '../../core/http-client.ts'
 import { createLog } from '../../core/log.ts'
 import { writeFileAtomic } from '../../core/temp-file.ts'
 import { hostPolicies } from '../../crawler/index.ts'
+import { TempSpace } from '../../extractor/index.ts'
 import { withLock } from '../../store/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { cliHttp } from '../http.ts'
@@ -77,6 +78,7 @@ async function crawlOnce(
       catalog,
       blobs: store.blobs,
       tempDir: store.tempDir,
+      tempSpace: new TempSpace(store.tempDir),
       log,
       now: () => new Date(),
       sources,

@@ -10,6 +10,7 @@ import type { Sha256 } from '../../core/digest.ts'
 import { silentLog } from '../../core/log.ts'
 import { noProgress } from '../../core/progress.ts'
 import { memoryIndexCache, type Source } from '../../crawler/index.ts'
+import { TempSpace } from '../../extractor/index.ts'
 import { makeDeb } from '../../extractor/deb.fixture.ts'
 import { arm64Image } from '../../extractor/image.fixture.ts'
 import { makeKernel, type SampleKernel } from '../../extractor/kernel.fixture.ts'
@@ -99,6 +100,7 @@ describe.skipIf(!able)('a crawl (skipped without gcc, binutils, pahole, dpkg-deb
       catalog: store.catalog,
       blobs: store.blobs,
       tempDir: store.tempDir,
+      tempSpace: new TempSpace(store.tempDir),
       log: silentLog,
       now: () => new Date(),
       sources: [source],

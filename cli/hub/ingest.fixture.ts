@@ -3,6 +3,7 @@ import { sha256Of } from '../../core/digest.ts'
 import type { Http } from '../../core/http.ts'
 import type { KernelPackage, PackageFile } from '../../core/kernel-package.ts'
 import { silentLog } from '../../core/log.ts'
+import { TempSpace } from '../../extractor/index.ts'
 import { chunks } from '../../extractor/run.fixture.ts'
 import type { TestStore } from '../../test/helpers/store.ts'
 import { type Ingested, ingest, type IngestOptions } from './ingest.ts'
@@ -61,6 +62,7 @@ export class IngestLab {
       catalog: this.store.catalog,
       blobs: this.store.blobs,
       tempDir: this.store.tempDir,
+      tempSpace: new TempSpace(this.store.tempDir),
       log: silentLog,
       now: () => new Date(),
     }

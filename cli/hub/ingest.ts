@@ -3,8 +3,9 @@ import type { Http } from '../../core/http.ts'
 import { type KernelPackage, type PackageFile, packageKey } from '../../core/kernel-package.ts'
 import type { Log } from '../../core/log.ts'
 import { hubVersion } from '../../core/version.ts'
-import { extract, type Extracted, type KernelIds, NoBtfError } from '../../extractor/index.ts'
+import { extract, type Extracted, type KernelIds, NoBtfError, type TempSpace } from '../../extractor/index.ts'
 import type { BlobStore, Build, Catalog } from '../../store/index.ts'
+import { typeRange } from './type-range.ts'
 import { createPackageReader, IngestError, type Meter, type PackageReader } from './read-package.ts'
 
 export interface IngestDeps {
@@ -12,6 +13,8 @@ export interface IngestDeps {
   readonly catalog: Catalog
   readonly blobs: BlobStore
   readonly tempDir: string
+  /** Room in that folder, one for all jobs. */
+  readonly tempSpace: TempSpace
   readonly log: Log
   readonly now: () => Date
 }
@@ -135,6 +138,7 @@ async function extractFirst(
   deps: IngestDeps,
   reader: PackageReader,
 ): Promise<FoundBtf> {
+  const expected = await typeRange(pkg, deps)
   let image: KernelIds | null = null
   for (const { files, isDebug, forBtf } of worthReading(pkg, options.forceDwarf)) {
     try {
@@ -145,6 +149,8 @@ async function extractFirst(
           readToEnd: options.verify,
           readToEndWithoutBtf: !isDebug,
           tempDir: deps.tempDir,
+          tempSpace: deps.tempSpace,
+          expected,
           jobs: options.jobs,
           signal: options.signal,
           log: deps.log,

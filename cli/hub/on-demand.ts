@@ -8,6 +8,7 @@ import { limits } from '../../core/limits.ts'
 import type { Log } from '../../core/log.ts'
 import { noProgress } from '../../core/progress.ts'
 import type { IndexCache, IndexReport, Source } from '../../crawler/index.ts'
+import { TempSpace } from '../../extractor/index.ts'
 import { type KernelFacts, type Supplier, type Supply, SupplyError } from '../../registry/index.ts'
 import type { BlobStore, Build, Catalog } from '../../store/index.ts'
 import { type CrawlDeps, type CrawlOptions, listSources, runCrawl } from './crawl.ts'
@@ -74,6 +75,7 @@ const LOOK_EVERY_MS = 10 * 60_000
 export class OnDemand implements Supplier {
   readonly name = 'on-demand'
   readonly #deps: OnDemandDeps
+  readonly #tempSpace: TempSpace
   readonly #options: OnDemandOptions
   readonly #queue: PQueue
   readonly #underWay = new Map<string, Promise<Supply>>()
@@ -88,6 +90,7 @@ export class OnDemand implements Supplier {
 
   constructor(deps: OnDemandDeps, options: Partial<OnDemandOptions> = {}) {
     this.#deps = deps
+    this.#tempSpace = new TempSpace(deps.tempDir)
     this.#options = { ...defaultOnDemand, ...options }
     this.#queue = new PQueue({ concurrency: this.#options.jobs })
     this.#stopped = new Promise<never>((_, reject) => {
@@ -279,6 +282,7 @@ export class OnDemand implements Supplier {
       catalog,
       blobs,
       tempDir,
+      tempSpace: this.#tempSpace,
       log,
       now,
       sources,

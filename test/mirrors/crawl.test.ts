@@ -14,6 +14,7 @@ import { silentLog } from '../../core/log.ts'
 import { noProgress } from '../../core/progress.ts'
 import { packageRoot } from '../../core/version.ts'
 import { createSources, type IndexCache, loadSources, memoryIndexCache } from '../../crawler/index.ts'
+import { TempSpace } from '../../extractor/index.ts'
 import { bzImage, payload } from '../../extractor/image.fixture.ts'
 import { makeKernel, type SampleKernel } from '../../extractor/kernel.fixture.ts'
 import { openTestStore, type TestStore } from '../helpers/store.ts'
@@ -132,6 +133,7 @@ describe.skipIf(missing !== null)(
         catalog: store.catalog,
         blobs: store.blobs,
         tempDir: store.tempDir,
+        tempSpace: new TempSpace(store.tempDir),
         log: silentLog,
         now: () => new Date(),
         sources: createSources(files, {
