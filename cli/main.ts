@@ -98,6 +98,10 @@ const layoutOption = (): Option =>
     'flat',
     'compact',
   ])
+const keyOption = (): Option =>
+  new Option('--key <key>', 'public key of a hub: only what its signed index says is believed')
+    .env('BTFHUB_KEY')
+    .argParser(collectWords)
 const jsonOption = (): Option => new Option('--json', 'print facts as JSON').default(false)
 
 function addClientCommands(program: Command, invocation: () => Invocation): void {
@@ -127,6 +131,7 @@ function addClientCommands(program: Command, invocation: () => Invocation): void
     .option('--like', 'also take the BTF of what this distribution is a clone of', false)
     .option('--predict', 'with --tool, for a kernel that no hub has: a guess from its neighbours', false)
     .option('--force', "ask the hub even where this host's kernel has BTF", false)
+    .addOption(keyOption())
     .addOption(new Option('--cache <dir>', 'where verified BTF is kept').env('BTFHUB_CACHE'))
     .option(
       '--timeout <seconds>',

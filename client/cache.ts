@@ -73,6 +73,16 @@ export class BtfCache {
     }
   }
 
+  /** Makes a folder of the cache for others, writable by its owner only. Throws ClientError `FAILED`. */
+  async prepare(name: string): Promise<void> {
+    try {
+      await this.#own(join(this.dir, name, 'any'))
+    } catch (err) {
+      if (err instanceof ClientError) throw err
+      throw new ClientError('FAILED', `making ${join(this.dir, name)}`, { cause: err })
+    }
+  }
+
   #blobPath(digest: Sha256, ending: string): string {
     return join(this.dir, BLOBS, digest.slice(0, 2), digest + ending)
   }

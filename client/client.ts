@@ -3,10 +3,11 @@ import { describeError } from '../core/errors.ts'
 import { sleep } from '../core/hosts.ts'
 import { formatKernel, parseArch } from '../core/kernel.ts'
 import { limits } from '../core/limits.ts'
+import { parsePublicKey } from '../core/signed-index/index.ts'
 import type { Match, ResolveAnswer } from '../registry/api.ts'
 import { BtfCache, type Remembered } from './cache.ts'
 import { ClientError } from './errors.ts'
-import { type Form, formPath, unpackForm } from './forms.ts'
+import { filePath, type Form, formPath, unpackForm } from './forms.ts'
 import { defaultTimeouts, HubConnection, type HubOptions } from './hub.ts'
 import type { NamedObject } from './minimize.ts'
 import { type KernelQuery, toRequest } from './query.ts'
@@ -16,6 +17,11 @@ export interface ClientOptions extends HubOptions {
   /** Asked in this order. */
   readonly hubs: readonly string[]
   readonly cacheDir: string
+  /**
+   * Public keys of hubs (`ed25519:…`). Where there are any, nothing is believed but what the signed index of a hub says
+   * that one of them signed.
+   */
+  readonly keys?: readonly string[]
   /** Told of hubs that are ill and files that are damaged; nothing by default. */
   readonly log?: Pick<Console, 'warn'>
   /** Aborts everything that this client does. */
@@ -50,10 +56,11 @@ export interface Client {
   close(): Promise<void>
 }
 
-/** Throws ClientError `BAD_REQUEST` where a hub's URL is none. */
+/** Throws ClientError `BAD_REQUEST` where a hub's URL is none, IndexError `BAD_KEY` where a key is none. */
 export function createClient(options: ClientOptions): Client {
   const hubs = options.hubs.map((url) => new HubConnection(url, options))
   const cache = new BtfCache(options.cacheDir)
+  const keys = (options.keys ?? []).map(parsePublicKey)
   const stop = options.signal ?? new AbortController().signal
   const { wholeMs } = { ...defaultTimeouts, ...options.timeouts }
   const warn = (message: string): void => options.log?.warn(message)
@@ -92,7 +99,39 @@ export function createClient(options: ClientOptions): Client {
     }
   }
 
+  /** With keys, by the signed index alone; else as the hub says, or its index where it is but a server of files. */
   async function resolveAt(
+    hub: HubConnection,
+    query: KernelQuery,
+    signal: AbortSignal,
+  ): Promise<ResolveAnswer & { readonly fromIndex: boolean }> {
+    if (keys.length > 0) {
+      const answer = await fromIndex(hub, query, signal)
+      if (answer !== null) return { ...answer, fromIndex: true }
+      throw new ClientError('UNVERIFIED', `${hub.url}: has no signed index, and a key says that it must`)
+    }
+    try {
+      return { ...(await fromHub(hub, query, signal)), fromIndex: false }
+    } catch (err) {
+      if (!(err instanceof ClientError) || !err.isNoRoute) throw err
+      const answer = await fromIndex(hub, query, signal)
+      if (answer === null) throw err
+      return { ...answer, fromIndex: true }
+    }
+  }
+
+  /** Null where the hub has no index. */
+  async function fromIndex(
+    hub: HubConnection,
+    query: KernelQuery,
+    signal: AbortSignal,
+  ): Promise<ResolveAnswer | null> {
+    // Only here: few ask one, and `get` is to start fast.
+    const { askIndex } = await import('./ask-index.ts')
+    return askIndex(hub, toRequest(query), { keys, cache, signal })
+  }
+
+  async function fromHub(
     hub: HubConnection,
     query: KernelQuery,
     signal: AbortSignal,
@@ -108,8 +147,13 @@ export function createClient(options: ClientOptions): Client {
     const answer = await resolveAt(hub, query, signal)
     const fetched = await take(hub, answer, signal)
     // A guess is not remembered: who has no hub to ask is not told what may be wrong.
-    if (fetched.match !== 'predicted') await remember(JSON.stringify(toRequest(query)), fetched)
+    if (fetched.match !== 'predicted') await remember(questionOf(toRequest(query)), fetched)
     return fetched
+  }
+
+  /** What was answered without a signature answers nobody who wants one. */
+  function questionOf(question: object): string {
+    return JSON.stringify(keys.length === 0 ? question : { ...question, keys })
   }
 
   async function remember(question: string, { path: _path, from: _from, ...facts }: Fetched): Promise<void> {
@@ -179,7 +223,7 @@ export function createClient(options: ClientOptions): Client {
     const { predict, ...plain } = query
     try {
       return await orOffline(
-        JSON.stringify(toRequest(plain)),
+        questionOf(toRequest(plain)),
         firstOf((hub, signal) => fetchFrom(hub, plain, signal)),
       )
     } catch (err) {
@@ -207,7 +251,9 @@ export function createClient(options: ClientOptions): Client {
   ): Promise<Fetched> {
     const answer = await resolveAt(hub, query, signal)
     const btf = await take(hub, answer, signal)
-    const path = formPath(answer.build.kernel, query, form)
+    const path = answer.fromIndex
+      ? filePath(answer.build.kernel, query, form)
+      : formPath(answer.build.kernel, query, form)
     const { bytes } = await hub.bytes(path, { atMost: limits.btf.maxBytes }, signal)
     const inside = await unpackForm(form, bytes, answer.btf.size_bytes, signal)
     if (sha256Of(inside) !== btf.digest) {
@@ -220,6 +266,12 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function minimize(query: KernelQuery, objects: readonly NamedObject[]): Promise<Fetched> {
+    if (keys.length > 0) {
+      throw new ClientError(
+        'BAD_REQUEST',
+        'what a hub cuts is signed by nobody: cut the full BTF on this machine',
+      )
+    }
     const digests = objects.map(({ name, bytes }) => `${sha256Of(bytes)} ${name}`)
     const question = JSON.stringify({ ...toRequest(query), objects: digests })
     // Only here: it has zod with it, and `get` is to start fast.

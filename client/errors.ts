@@ -17,16 +17,23 @@ export class ClientError extends HubError<ClientErrorCode> {
   readonly nearest: NonNullable<Problem['nearest']>
   /** With `PENDING`: after how many milliseconds to ask again. */
   readonly retryAfterMs: number
+  /** True where a server has nothing at a path: it serves plain files, or is a hub of another version. */
+  readonly isNoRoute: boolean
 
   constructor(
     code: ClientErrorCode,
     message: string,
-    options: { readonly cause?: unknown; readonly problem?: Problem } = {},
+    options: {
+      readonly cause?: unknown
+      readonly problem?: Partial<Problem>
+      readonly isNoRoute?: boolean
+    } = {},
   ) {
     // Hubs wrote parts of it.
     super(code, printable(message), options.cause === undefined ? {} : { cause: options.cause })
     this.choices = options.problem?.choices ?? []
     this.nearest = options.problem?.nearest ?? []
+    this.isNoRoute = options.isNoRoute ?? false
     this.retryAfterMs = (options.problem?.retry_after ?? 0) * 1000
   }
 }

@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { rawBtf } from '../btf/index.ts'
 import { isAbort } from '../core/errors.ts'
+import { archiveArch, parseArch } from '../core/kernel.ts'
 import type { Kernel } from '../registry/api.ts'
 import { ClientError } from './errors.ts'
 import { type KernelQuery, toSearch } from './query.ts'
@@ -26,6 +27,16 @@ export function formPath(kernel: Kernel, query: KernelQuery, form: Form): string
   search.set('arch', kernel.arch)
   search.set('format', form)
   return `${path}?${search.toString()}`
+}
+
+/** The same in a tree of plain files, which has forms of full BTF alone. Throws ClientError `BAD_REQUEST`. */
+export function filePath(kernel: Kernel, query: KernelQuery, form: Form): string {
+  if (query.tool !== undefined) {
+    throw new ClientError('BAD_REQUEST', `a server of plain files has min BTF raw, not as ${form}`)
+  }
+  const { distro, version, arch, release } = kernel
+  const folder = `/${distro}/${version}/${archiveArch(parseArch(arch) ?? 'x86_64')}`
+  return `${folder}/${encodeURIComponent(release)}${form === 'elf' ? '' : '.btf'}.${form}`
 }
 
 /**

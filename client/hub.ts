@@ -48,6 +48,9 @@ export interface Body {
   readonly bytes: string | Uint8Array
 }
 
+/** What servers of plain files say to a path that is not there, or to a POST: nginx, S3 and Python's do not agree. */
+const NO_ROUTE: ReadonlySet<number> = new Set([403, 404, 405, 410, 501])
+
 interface Reply {
   readonly status: number
   readonly header: (name: string) => string | null
@@ -103,6 +106,17 @@ export class HubConnection {
     return { bytes, header: reply.header }
   }
 
+  /** The bytes of a file; null where there is none. Throws the same. */
+  async file(path: string, maxBytes: number, signal: AbortSignal): Promise<Uint8Array | null> {
+    try {
+      return (await this.bytes(path, { atMost: maxBytes }, signal)).bytes
+    } catch (err) {
+      const isThere = !(err instanceof ClientError) || !(err.isNoRoute || err.code === 'NOT_FOUND')
+      if (isThere) throw err
+      return null
+    }
+  }
+
   /** Ends connections of its own making, and what goes over them. */
   async close(): Promise<void> {
     if (this.#dispatcher !== null && this.#dispatcher !== this.#options.dispatcher)
@@ -127,7 +141,7 @@ export class HubConnection {
       try {
         const reply = await this.#once(path, maxBytes, signal, body)
         if (reply.status === 200) return reply
-        const mayPass = reply.status >= 500 || reply.status === 429
+        const mayPass = (reply.status >= 500 && reply.status !== 501) || reply.status === 429
         const retryAfterMs = Number(reply.header('retry-after') ?? 0) * 1000
         const refusal = await this.#refusal(path, reply)
         if (!mayPass || isLast || retryAfterMs > MAX_RETRY_AFTER_MS || refusal.code === 'PENDING')
@@ -182,9 +196,10 @@ export class HubConnection {
     const parsed = Problem.safeParse(tryJson(reply.body))
     if (!parsed.success) {
       const location = reply.header('location')
-      return this.#ill(
-        `${path}: HTTP ${reply.status}${location === null ? '' : ` to ${location}: use that URL`}`,
-      )
+      const to = location === null ? '' : ` to ${location}: use that URL`
+      return new ClientError('UNAVAILABLE', `${this.url}: ${path}: HTTP ${reply.status}${to}`, {
+        isNoRoute: NO_ROUTE.has(reply.status),
+      })
     }
     const problem = parsed.data
     const message = `${this.url}: ${problem.detail}`
@@ -193,6 +208,9 @@ export class HubConnection {
         return new ClientError('NOT_FOUND', message, { problem })
       case 'AMBIGUOUS':
         return new ClientError('AMBIGUOUS', message, { problem })
+      case 'NO_ROUTE':
+      case 'METHOD_NOT_ALLOWED':
+        return new ClientError('UNAVAILABLE', message, { isNoRoute: true })
       case 'PENDING':
         return new ClientError('PENDING', message, { problem })
       case 'BAD_REQUEST':

@@ -9,3 +9,11 @@ export { type Host, readHost } from './host.ts'
 export type { Timeouts } from './hub.ts'
 export type { NamedObject } from './minimize.ts'
 export type { KernelQuery } from './query.ts'
+export {
+  IndexDocuments,
+  type IndexSource,
+  type IndexTrust,
+  openIndex,
+  type ShardBuild,
+} from './index-documents.ts'
+export { SeenVersions } from './seen-versions.ts'

@@ -88,6 +88,10 @@ export const limits = {
     maxPageBytes: 64 * MiB,
     /** Pages of one listing; Ubuntu's kernels of a series fill some 100. */
     maxPages: 2_000,
+    /** A hub's signed index; 20,000 kernels and 50 tools have 40 KB. */
+    maxSignedBytes: 8 * MiB,
+    /** One document of it; such a hub's have some 150 KB. */
+    maxShardBytes: 64 * MiB,
     /** XML between two tags; a changelog entry can have some 100 KB. */
     maxXmlTextBytes: 4 * MiB,
     /** Kernel packages that one index names; Debian's longest has 400. */

@@ -19,6 +19,7 @@ import type { Invocation } from '../main.ts'
 
 export interface GetCommandOptions {
   readonly hub?: readonly string[]
+  readonly key?: readonly string[]
   readonly tool?: string
   readonly object?: readonly string[]
   readonly arch?: string
@@ -51,6 +52,7 @@ export async function get(
   const cacheDir = options.cache ?? defaultCacheDir(env)
   const client = createClient({
     hubs: options.hub ?? [],
+    keys: options.key ?? [],
     cacheDir,
     signal,
     ...(options.timeout !== undefined && { timeouts: { wholeMs: options.timeout * 1000 } }),
