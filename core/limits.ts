@@ -55,6 +55,16 @@ export const limits = {
     /** With DWARF: 600 MB to 1.2 GB today. */
     maxBytes: 4 * GiB,
   },
+  module: {
+    /** One module, unpacked; amdgpu with its DWARF has some 200 MB. */
+    maxBytes: 512 * MiB,
+    /** Modules of one kernel; Ubuntu's have 7,000. */
+    maxCount: 50_000,
+    /** BTF of all modules of a kernel together; Debian's 4,000 have 40 MB. */
+    maxTotalBytes: 512 * MiB,
+    /** A module's `.modinfo`; those with thousands of aliases have some 100 KB. */
+    maxInfoBytes: 4 * MiB,
+  },
   package: {
     /** Debug packages reach 1.8 GB. */
     maxBytes: 8 * GiB,

@@ -27,6 +27,8 @@ export interface Encoding {
   readonly jobs: number
   readonly signal: AbortSignal
   readonly expected: TypeRange | null
+  /** Of a module: the path of the raw BTF of its kernel, and what its own is checked with instead of a kernel's. */
+  readonly module?: { readonly base: string; readonly check: (btf: Uint8Array) => void }
   /** Instead of `limits.process.paholeTimeoutMs`. */
   readonly timeoutMs?: number
   /** Instead of `limits.process.paholeMaxBytes`. */
@@ -37,11 +39,16 @@ export interface Encoding {
  * Encodes the DWARF of the ELF file at `vmlinux`, which is ours to change, as BTF with the pahole of this machine. Exit
  * code 0 is not believed: pahole leaves an empty or partial file behind on DWARF that it cannot read. Where an attempt
  * fails and another way is left (one thread, the file without what dwz put in), that is tried, and the warnings tell.
+ * `known` is what {@link paholeAbilities} gave, for who encodes many.
  * Throws ExtractError `TOOL` where pahole is missing, too old, fails or takes more time or memory than the limits;
  * `INVALID` where its output is not a kernel's BTF; `UNSUPPORTED` where types are in a file that is not here.
  */
-export async function encodeDwarf(vmlinux: string, how: Encoding): Promise<Encoded> {
-  const pahole = await paholeAbilities(how.signal)
+export async function encodeDwarf(
+  vmlinux: string,
+  how: Encoding,
+  known?: Promise<PaholeAbilities>,
+): Promise<Encoded> {
+  const pahole = await (known ?? paholeAbilities(how.signal))
   const whole = paholeFlags(pahole, how.jobs)
   if (whole === null) {
     throw new ExtractError(
@@ -102,7 +109,8 @@ async function attempt(
   timeout: AbortSignal,
 ): Promise<SoundBtf> {
   return await withTempFile(how.tempDir, async (output) => {
-    const args = [...flags, `--btf_encode_detached=${output}`, vmlinux]
+    const base = how.module === undefined ? [] : [`--btf_base=${how.module.base}`]
+    const args = [...flags, ...base, `--btf_encode_detached=${output}`, vmlinux]
     const signal = AbortSignal.any([how.signal, timeout])
     const exit = await run(args, signal, how.memoryBytes ?? limits.process.paholeMaxBytes)
     how.signal.throwIfAborted()
@@ -115,7 +123,7 @@ async function attempt(
     try {
       const partial = said.find((line) => PARTIAL.test(line))
       if (partial !== undefined) throw new ExtractError('INVALID', `a part is missing: ${partial}`)
-      const { btf, warnings } = soundBtf(await readBtf(output), how.expected)
+      const { btf, warnings } = sound(await readBtf(output), how)
       return { btf, warnings: [...said.filter((line) => !PASSED_OVER.test(line)), ...warnings] }
     } catch (err) {
       if (!(err instanceof ExtractError)) throw err
@@ -125,13 +133,19 @@ async function attempt(
   })
 }
 
+function sound(btf: Uint8Array, { module, expected }: Encoding): SoundBtf {
+  if (module === undefined) return soundBtf(btf, expected)
+  module.check(btf)
+  return { btf, warnings: [] }
+}
+
 /** Said of types that are left out. */
 const PARTIAL = /DW_TAG_partial_unit/
 /** Said of what `readDwz` put there. */
 const PASSED_OVER = /DW_TAG_label|0xa \(label\)/
 
 /** Asks the installed pahole what it can. Throws ExtractError `TOOL` where there is none. */
-async function paholeAbilities(signal: AbortSignal): Promise<PaholeAbilities> {
+export async function paholeAbilities(signal: AbortSignal): Promise<PaholeAbilities> {
   const [version, help, features] = await Promise.all([
     run(['--version'], signal),
     run(['--help'], signal),

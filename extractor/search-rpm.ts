@@ -21,7 +21,7 @@ export async function searchRpm(
 ): Promise<Found | null> {
   const head = await readRpmHead(file)
   const wanted = chooseKernel(head.files, job.release, file.name)
-  const payload = new ByteStream(await unpack(file, head, job, where), file.name)
+  const payload = new ByteStream(await unpackPayload(file, head, job, where), file.name)
   try {
     const entries = readCpio(payload, head.files)
     const archive = { name: file.name, entries, candidates: wanted.files }
@@ -53,11 +53,12 @@ function chooseKernel(
   return { release: chosen, files: inodes.size }
 }
 
-async function unpack(
+/** The payload of a package whose head was read, unpacked. Throws ExtractError `MALFORMED` or `UNSUPPORTED`. */
+export async function unpackPayload(
   file: ByteStream,
   head: RpmHead,
-  job: Job,
-  where: Surroundings,
+  job: Pick<Job, 'jobs' | 'signal' | 'onPayload'>,
+  where: Pick<Surroundings, 'isInput'>,
 ): Promise<AsyncIterable<Uint8Array>> {
   const magic = await file.peek(CODEC_MAGIC_BYTES)
   const codec = isCpio(magic) ? null : codecOf(magic, file.name)
@@ -80,7 +81,12 @@ async function unpack(
 }
 
 /** The payload as it is stored, hashed where the rest of it will be read too: in a file that is the input itself. */
-function checked(file: ByteStream, head: RpmHead, job: Job, where: Surroundings): AsyncIterable<Uint8Array> {
+function checked(
+  file: ByteStream,
+  head: RpmHead,
+  job: Pick<Job, 'onPayload'>,
+  where: Pick<Surroundings, 'isInput'>,
+): AsyncIterable<Uint8Array> {
   if (head.payloadDigest === null || !where.isInput) return file.rest()
   const check = new PayloadCheck(head.payloadDigest, file.name)
   job.onPayload(check)
