@@ -3,7 +3,7 @@ import PQueue from 'p-queue'
 import type { Sha256 } from '../../core/digest.ts'
 import { describeError } from '../../core/errors.ts'
 import type { Log } from '../../core/log.ts'
-import { MinimizeError, type MinimizePool, openMinimizePool } from '../../minimize/index.ts'
+import { MinimizeError, type MinimizePool, openMinimizePool, type PoolTool } from '../../minimize/index.ts'
 import { MinBtfs, RegistryError } from '../../registry/index.ts'
 import type { BlobRef, Build, Store, Tool } from '../../store/index.ts'
 
@@ -48,7 +48,8 @@ export function createMinMaker(store: Store, log: Log): MinMaker {
       const digests = [...new Set((await store.catalog.builds()).map((build) => build.btf.digest))]
       const ready = await store.catalog.minBtfs(tool.id)
       const lacking = digests.filter((digest) => !ready.has(digest)).length
-      const pool = lacking < POOL_FROM ? null : await openPool(store, tool)
+      const objects = lacking < POOL_FROM ? null : await readTool(store, tool)
+      const pool = objects === null ? null : openMinimizePool({ threads: THREADS })
       const contents = new Map<string, number>()
       const unfit: { btf: string; reason: string }[] = []
       let done = 0
@@ -56,8 +57,10 @@ export function createMinMaker(store: Store, log: Log): MinMaker {
         signal.throwIfAborted()
         try {
           const known = ready.get(btf)
-          const min = pool === null || known !== undefined ? null : await cut(store, tool, btf, pool)
-          const { digest, sizeBytes } = min ?? (await minBtfs.get(tool, btf))
+          const isAlone = pool === null || objects === null || known !== undefined
+          const { digest, sizeBytes } = isAlone
+            ? await minBtfs.get(tool, btf)
+            : await keep(store, tool, btf, await pool.cut(await store.blobs.read(btf), [objects]))
           contents.set(digest, sizeBytes)
         } catch (err) {
           if (!(err instanceof RegistryError) && !isUnfit(err)) throw err
@@ -82,15 +85,19 @@ export function createMinMaker(store: Store, log: Log): MinMaker {
 const POOL_FROM = 16
 const THREADS = availableParallelism()
 
-async function openPool(store: Store, tool: Tool): Promise<MinimizePool> {
+async function readTool(store: Store, tool: Tool): Promise<PoolTool> {
   const objects = []
   for (const { name, digest } of tool.objects) objects.push({ name, bytes: await store.blobs.read(digest) })
-  return openMinimizePool([{ objects }], THREADS)
+  return { objects }
 }
 
-/** Reads, cuts in a thread, and keeps. Throws MinimizeError where the tool does not fit the kernel, StoreError. */
-async function cut(store: Store, tool: Tool, btf: Sha256, pool: MinimizePool): Promise<BlobRef> {
-  const [made] = await pool.cut(await store.blobs.read(btf))
+/** Keeps what a thread has cut. Throws MinimizeError where the tool does not fit the kernel, StoreError. */
+async function keep(
+  store: Store,
+  tool: Tool,
+  btf: Sha256,
+  [made]: Awaited<ReturnType<MinimizePool['cut']>>,
+): Promise<BlobRef> {
   if (made === undefined) throw new TypeError('a pool gives one min BTF for each tool')
   if (!made.ok) throw new MinimizeError(made.code, made.message)
   const ref = await store.blobs.put(made.bytes)

@@ -1,96 +1,63 @@
 import { join } from 'node:path'
-import { Worker } from 'node:worker_threads'
 import { packageRoot } from '../../core/version.ts'
-import type { PoolAnswer, PoolCut, PoolTask, PoolTool } from './messages.ts'
+import type { NumberedTool, PoolAnswer, PoolCheck, PoolCut, PoolTask, PoolTool } from './messages.ts'
+import { type ThreadOptions, Threads } from './threads.ts'
 
-/** Threads that cut the min BTF of some tools out of many kernels. */
+/**
+ * Threads that cut min BTF out of many kernels, or check objects on them. Kernels wait until a thread is free: whoever
+ * has thousands hands in a few more than there are threads at a time. A tool is read once by each thread as long as it
+ * comes as the same object. All reject as {@link Threads.run} does.
+ */
 export interface MinimizePool {
-  /**
-   * The min BTF of each tool on a kernel, in the order of the tools. Kernels wait until a thread is free: whoever has
-   * thousands hands in a few more than there are threads at a time. Rejects where a thread ended, which is a defect.
-   */
-  cut(kernel: Uint8Array): Promise<readonly PoolCut[]>
+  /** Kernels that no thread has begun to work on. */
+  readonly waiting: number
+  /** The min BTF of each tool on a kernel, in the order of the tools. */
+  cut(kernel: Uint8Array, tools: readonly PoolTool[]): Promise<readonly PoolCut[]>
+  /** What a tool's relocations come to on a kernel; `isBrief`: only those that fail or are guarded. */
+  check(kernel: Uint8Array, tool: PoolTool, options: { readonly isBrief: boolean }): Promise<PoolCheck>
   /** Ends the threads; what is under way is rejected. */
   close(): Promise<void>
-}
-
-interface Pending {
-  readonly kernel: Uint8Array
-  readonly resolve: (cuts: readonly PoolCut[]) => void
-  readonly reject: (reason: Error) => void
-}
-
-interface Thread {
-  readonly worker: Worker
-  running: Pending | null
 }
 
 /** Threads run compiled code, also when this is run from the sources. */
 const WORKER = join(packageRoot, 'dist/minimize/pool/worker.js')
 
-/** Starts the threads, each of which reads the tools' objects. Objects that cannot be read end them. */
-export function openMinimizePool(tools: readonly PoolTool[], threads: number): MinimizePool {
-  return new ThreadPool(tools, threads)
+export function openMinimizePool(options: ThreadOptions): MinimizePool {
+  const threads = new Threads<PoolTask, PoolAnswer>(WORKER, options)
+  const numbered = numberer()
+  return {
+    get waiting() {
+      return threads.waiting
+    },
+    async cut(kernel, tools) {
+      const answer = await threads.run({ kind: 'cut', tools: tools.map(numbered), kernel })
+      if (answer.kind !== 'cut') throw new TypeError('a thread answers what it was asked')
+      return answer.results
+    },
+    async check(kernel, tool, { isBrief }) {
+      const answer = await threads.run({ kind: 'check', tools: [numbered(tool)], kernel, isBrief })
+      const [result] = answer.kind === 'check' ? answer.results : []
+      if (result === undefined) throw new TypeError('a thread answers what it was asked')
+      return result
+    },
+    close: () => threads.close(),
+  }
 }
 
-class ThreadPool implements MinimizePool {
-  readonly #threads: Thread[] = []
-  readonly #waiting: Pending[] = []
-  #failure: Error | null = null
-
-  constructor(tools: readonly PoolTool[], threads: number) {
-    for (let i = 0; i < threads; i++) {
-      const thread: Thread = { worker: new Worker(WORKER, { workerData: tools }), running: null }
-      thread.worker.on('message', ({ cuts }: PoolAnswer) => this.#finish(thread, cuts))
-      thread.worker.on('error', (err) => this.#fail(err))
-      // Threads that wait for kernels keep no process alive.
-      thread.worker.unref()
-      this.#threads.push(thread)
-    }
-  }
-
-  cut(kernel: Uint8Array): Promise<readonly PoolCut[]> {
-    return new Promise((resolve, reject) => {
-      this.#waiting.push({ kernel, resolve, reject })
-      this.#dispatch()
+/** Gives tools their numbers, and their objects memory that all threads see without copying it. */
+function numberer(): (tool: PoolTool) => NumberedTool {
+  const known = new WeakMap<PoolTool, NumberedTool>()
+  let last = 0
+  return (tool) => {
+    const ready = known.get(tool)
+    if (ready !== undefined) return ready
+    const objects = tool.objects.map(({ name, bytes }) => {
+      const shared = new Uint8Array(new SharedArrayBuffer(bytes.byteLength))
+      shared.set(bytes)
+      return { name, bytes: shared }
     })
-  }
-
-  async close(): Promise<void> {
-    this.#fail(new Error('the pool was closed'))
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
-  }
-
-  #dispatch(): void {
-    if (this.#failure !== null) {
-      for (const { reject } of this.#waiting.splice(0)) reject(this.#failure)
-      return
-    }
-    for (const thread of this.#threads) {
-      if (thread.running !== null) continue
-      const next = this.#waiting.shift()
-      if (next === undefined) return
-      thread.running = next
-      thread.worker.ref()
-      const task: PoolTask = { kernel: next.kernel }
-      thread.worker.postMessage(task)
-    }
-  }
-
-  #finish(thread: Thread, cuts: readonly PoolCut[]): void {
-    thread.running?.resolve(cuts)
-    thread.running = null
-    thread.worker.unref()
-    this.#dispatch()
-  }
-
-  /** One thread that ends ends all: what broke it would break the others. */
-  #fail(err: Error): void {
-    this.#failure ??= err
-    for (const thread of this.#threads) {
-      thread.running?.reject(this.#failure)
-      thread.running = null
-    }
-    this.#dispatch()
+    const made = { id: ++last, objects }
+    known.set(tool, made)
+    return made
   }
 }
