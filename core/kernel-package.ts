@@ -13,11 +13,25 @@ export interface PackageFile {
   readonly sizeBytes: number | null
   /** As the index states it; null where the index says nothing. */
   readonly sha256: Sha256 | null
+  /** True where the digest comes from an index whose signature was verified. */
+  readonly signed: boolean
   /** When it was built or published, ISO 8601; missing where the index says nothing. */
   readonly date?: string
-  /** Where size and digest are told, when the index does not: asked only for what is downloaded. */
-  readonly detailsUrl?: string
+  /** Where size and digest are told, when the index does not, in the order to ask: only for what is downloaded. */
+  readonly details?: readonly DetailsPlace[]
 }
+
+/** Where more is told of a package file than its index said. */
+export type DetailsPlace =
+  /** A list of files with size and sha256, as Launchpad has it of one publication. */
+  | { readonly kind: 'launchpad'; readonly url: string }
+  /** An archive in Debian's form as it was at some time: one of these suites lists the file, in a signed index. */
+  | {
+      readonly kind: 'archive'
+      readonly base: string
+      readonly suites: readonly string[]
+      readonly arch: string
+    }
 
 /**
  * One build of one kernel as a distribution offers it: what the crawler gives and the extractor takes. At least one
@@ -35,8 +49,6 @@ export interface KernelPackage {
   readonly flavour: string
   /** Builds that follow each other: `debian/12/6.1`. `--newest` counts per series, flavour and arch. */
   readonly series: string
-  /** True where the digests come from an index whose signature was verified. */
-  readonly signed: boolean
   /** Packages with the kernel image, each as good as the other, in the order to try. */
   readonly images: readonly PackageFile[]
   /** Packages with vmlinux and its DWARF, in the order to try. */

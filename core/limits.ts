@@ -102,6 +102,11 @@ export const limits = {
     maxSignedBytes: 8 * MiB,
     /** One document of it; such a hub's have some 150 KB. */
     maxShardBytes: 64 * MiB,
+    /**
+     * Versions of packages that have left their archive, asked for in one run: a polite second each. Debian's kernels have
+     * some 400, with a megabyte each.
+     */
+    maxPastVersions: 100,
     /** XML between two tags; a changelog entry can have some 100 KB. */
     maxXmlTextBytes: 4 * MiB,
     /** Kernel packages that one index names; Debian's longest has 400. */

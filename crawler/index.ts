@@ -2,14 +2,15 @@ import { listApt } from './apt/list.ts'
 import { compareDebianVersions } from './apt/version.ts'
 import { listAutoindex } from './autoindex/list.ts'
 import type { ListDeps } from './deps.ts'
+import { withDetails } from './details.ts'
 import { givenMirrors, mirrorsFor } from './given-mirrors.ts'
 import { withImageFacts } from './image-facts.ts'
-import { launchpadDetails } from './launchpad/details.ts'
 import { listLaunchpad } from './launchpad/list.ts'
 import { pairPackages } from './pair.ts'
 import type { Found, Reader } from './reader.ts'
 import { listRepomd } from './repomd/list.ts'
 import { compareRpmVersions } from './rpm/version.ts'
+import { listSnapshot } from './snapshot/list.ts'
 import type { Index, SourceFile } from './schema.ts'
 import type { CrawlContext, CrawlScope, Source } from './types.ts'
 
@@ -28,6 +29,7 @@ const READERS: { readonly [Format in Index['format']]: Reader<Format> } = {
   repomd: listRepomd,
   autoindex: listAutoindex,
   launchpad: listLaunchpad,
+  snapshot: listSnapshot,
 }
 
 /** Sources from their files, in the same order. */
@@ -60,7 +62,7 @@ export function createSources(files: readonly SourceFile[], deps: ListDeps): rea
           partial: results.length < file.indexes.length,
         }
       },
-      details: launchpadDetails,
+      details: (files, context) => withDetails(file, files, context, deps),
     }
   })
 }

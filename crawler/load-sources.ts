@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { describeError } from '../core/errors.ts'
 import type { HostPolicies, HostPolicy } from '../core/hosts.ts'
 import { politeHosts } from '../core/hosts.ts'
-import { SourceFile } from './schema.ts'
+import { type Index, SourceFile } from './schema.ts'
 import { CrawlError } from './types.ts'
 
 /** Every source file (`*.yaml`) of a folder, checked, in order of their names. Throws `BAD_SOURCE`. */
@@ -36,15 +36,24 @@ export function parseSource(name: string, text: string): SourceFile {
 /** How the hosts that sources name want to be treated; where two sources share one, the gentler holds. */
 export function hostPolicies(files: readonly SourceFile[]): HostPolicies {
   const byHost: Record<string, HostPolicy> = {}
-  for (const { politeness, indexes } of files) {
-    const mirrors = indexes.flatMap((index) => index.archives.flatMap((archive) => archive.mirrors))
-    for (const host of new Set(mirrors.map((mirror) => new URL(mirror).host))) {
-      const other = byHost[host] ?? politeness
+  for (const file of files) {
+    for (const { host, policy } of file.indexes.flatMap((index) => hostsOf(index, file.politeness))) {
+      const other = byHost[host] ?? policy
       byHost[host] = {
-        concurrency: Math.min(politeness.concurrency, other.concurrency),
-        delayMs: Math.max(politeness.delayMs, other.delayMs),
+        concurrency: Math.min(policy.concurrency, other.concurrency),
+        delayMs: Math.max(policy.delayMs, other.delayMs),
       }
     }
   }
   return { others: politeHosts.others, byHost }
+}
+
+function hostsOf(index: Index, usual: HostPolicy): { readonly host: string; readonly policy: HostPolicy }[] {
+  const more = index.format === 'launchpad' ? [index.files, index.snapshots?.base] : []
+  return [
+    ...index.archives.flatMap(({ mirrors, politeness }) =>
+      mirrors.map((url) => ({ url, policy: politeness ?? usual })),
+    ),
+    ...more.filter((url) => url !== undefined).map((url) => ({ url, policy: usual })),
+  ].map(({ url, policy }) => ({ host: new URL(url).host, policy }))
 }

@@ -17,13 +17,13 @@ function found(suffix: string, file: Partial<PackageFile> = {}, version = '12'):
     version,
     arch: 'x86_64',
     packageName: 'linux-image-6.1.0-50-amd64',
-    signed: true,
     file: {
       name: `linux-image-6.1.0-50-amd64${suffix}`,
       version: '6.1.170-3',
       urls: ['http://a/1'],
       sizeBytes: 10,
       sha256: digest('a'),
+      signed: true,
       ...file,
     },
   }
@@ -64,8 +64,26 @@ describe('pairPackages', () => {
     expect(build?.images[0]?.urls).toEqual(['http://a/1', 'http://b/1', 'http://c/1'])
   })
 
-  it('calls a build signed only where everything that names it is', () => {
-    expect(pair(found(''), { ...found('-dbg'), signed: false })).toMatchObject([{ signed: false }])
+  it('keeps what is known best of a file: a signed digest, then any', () => {
+    const known = { urls: ['http://signed/1'] }
+    const digestOnly = { urls: ['http://digest/1'], signed: false }
+    const nothing = { urls: ['http://none/1'], sha256: null, sizeBytes: null, signed: false }
+    for (const [one, other] of [
+      [known, digestOnly],
+      [known, nothing],
+      [digestOnly, nothing],
+    ] as const) {
+      const signed = one === known
+      const urls = [one.urls[0], other.urls[0]]
+      for (const files of [
+        [one, other],
+        [other, one],
+      ]) {
+        const [build] = pair(...files.map((file) => found('', file)), found('-dbg', nothing))
+        expect(build?.images).toMatchObject([{ signed, urls, sha256: digest('a'), sizeBytes: 10 }])
+        expect(build?.debugs).toMatchObject([{ signed: false, sha256: null }])
+      }
+    }
   })
 })
 

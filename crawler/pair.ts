@@ -11,8 +11,6 @@ export interface FoundPackage {
   readonly arch: Arch
   /** By which its build is known. */
   readonly packageName: string
-  /** True where a verified signature vouches for the index. */
-  readonly signed: boolean
   readonly file: PackageFile
 }
 
@@ -58,7 +56,6 @@ export function pairPackages(
         packageVersion: first.file.version,
         flavour: name.flavour,
         series: `${distro}/${version}/${name.series}`,
-        signed: build.every((one) => one.signed),
         images: smallestFirst(ofRole('image')),
         debugs: smallestFirst(ofRole('debug')),
       },
@@ -74,7 +71,7 @@ function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
     if (known === undefined) byName.set(file.name, file)
     else if (agree(known.sha256, file.sha256) && agree(known.sizeBytes, file.sizeBytes)) {
       // What one index leaves out another may say; the URLs of the one that says most come first.
-      const [best, other] = known.sha256 === null && file.sha256 !== null ? [file, known] : [known, file]
+      const [best, other] = proof(file) > proof(known) ? [file, known] : [known, file]
       const sizeBytes = best.sizeBytes ?? other.sizeBytes
       byName.set(file.name, {
         ...other,
@@ -87,6 +84,11 @@ function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
     }
   }
   return [...byName.values()]
+}
+
+/** How well a file is known. */
+function proof({ sha256, signed }: PackageFile): number {
+  return sha256 === null ? 0 : signed ? 2 : 1
 }
 
 function agree(a: string | number | null, b: string | number | null): boolean {

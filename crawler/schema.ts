@@ -58,12 +58,21 @@ export const RpmNames = z.strictObject({
 })
 export type RpmNames = z.infer<typeof RpmNames>
 
+const Politeness = z.strictObject({
+  concurrency: z.int().min(1).max(16),
+  delayMs: z.int().min(0).max(60_000),
+  /** Where the hosts say what they want, or that they say nothing. */
+  because: z.string(),
+})
+
 const Archive = z.strictObject({
   id: Id,
   /** The last part of its base URLs: how a mirror that was given is told, and its siblings derived. */
   name: Id,
   /** In the order to try. */
   mirrors: z.array(BaseUrl).min(1),
+  /** Of these hosts, where they want to be asked more gently than the others. */
+  politeness: Politeness.optional(),
 })
 
 const Keyrings = z.strictObject({
@@ -174,12 +183,38 @@ export const LaunchpadIndex = z.strictObject({
   query: Id,
   /** The series of each version, `ubuntu/focal`. */
   versions: z.record(Id, RpmPath),
+  /** Publications in others are left out. */
+  pockets: z.array(z.string().min(1)).min(1),
+  /** Where the archive as it was is kept, and since when (ISO 8601). */
+  snapshots: z.strictObject({ base: BaseUrl, since: z.iso.datetime() }).optional(),
   names: NameRules,
 })
 export type LaunchpadIndex = z.infer<typeof LaunchpadIndex>
 
+const Pattern = z.string().refine((text) => isPattern(text), 'expected a regular expression')
+
+/** What snapshot.debian.org remembers of an archive. */
+export const SnapshotIndex = z.strictObject({
+  format: z.literal('snapshot'),
+  archives: z.array(Archive).length(1),
+  /** Source packages whose binary packages are kernels. */
+  sources: z.array(Id).min(1),
+  /** Which version of the distribution a package version belongs to: the first pattern that matches holds. */
+  releases: z.array(z.strictObject({ match: Pattern, version: Id })).min(1),
+  /** Suites that may have listed a package when it was first seen, by version and by the archive it was seen in. */
+  versions: z.record(Id, z.record(Id, z.array(z.string().regex(/^[a-z0-9][a-z0-9./-]*$/)).min(1))),
+  names: NameRules,
+})
+export type SnapshotIndex = z.infer<typeof SnapshotIndex>
+
 /** One member per index format; a source can have several. */
-const Index = z.discriminatedUnion('format', [AptIndex, RepomdIndex, AutoindexIndex, LaunchpadIndex])
+const Index = z.discriminatedUnion('format', [
+  AptIndex,
+  RepomdIndex,
+  AutoindexIndex,
+  LaunchpadIndex,
+  SnapshotIndex,
+])
 export type Index = z.infer<typeof Index>
 
 /** Which kernels carry their BTF: knowing it saves one image a kernel, and being wrong costs only that. */
@@ -209,14 +244,13 @@ export const SourceFile = z.strictObject({
   onlyWhenNamed: z.string().optional(),
   /** What the distribution calls the architectures that it has. */
   arches: z.partialRecord(z.enum(ARCHES), Id),
-  politeness: z.strictObject({
-    concurrency: z.int().min(1).max(16),
-    delayMs: z.int().min(0).max(60_000),
-    /** Where the hosts say what they want, or that they say nothing. */
-    because: z.string(),
-  }),
+  politeness: Politeness,
   /** What is known of BTF in images; the first that fits a kernel holds, and what fits none is learnt. */
   images: z.array(ImageFact).default([]),
+  /** By what archives as they were are believed. */
+  snapshots: z
+    .strictObject({ origins: z.array(z.string()), keyrings: Keyrings, components: z.array(Id).min(1) })
+    .optional(),
   indexes: z.array(Index).min(1),
 })
 export type SourceFile = z.infer<typeof SourceFile>

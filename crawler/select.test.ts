@@ -17,7 +17,6 @@ function pkg(
     packageVersion: version,
     flavour,
     series: `debian/${distro}/${/^\d+\.\d+/.exec(release)?.[0] ?? ''}`,
-    signed: true,
     images: [],
     debugs: [],
   }

@@ -22,7 +22,7 @@ function read(id: string, arch: Arch, text: string): string | null {
   const index = file?.indexes[0]
   if (index === undefined || archName === undefined) throw new Error(`no source ${id} for ${arch}`)
   let name
-  if (index.format === 'apt' || index.format === 'launchpad')
+  if (index.format !== 'repomd' && index.format !== 'autoindex')
     name = kernelNames(index.names, archName).parse(text)
   else {
     const rpm = parseRpmFileName(`${text}.rpm`)

@@ -1,7 +1,7 @@
 import { HubError } from '../core/errors.ts'
 import type { Http } from '../core/http.ts'
 import type { Arch } from '../core/kernel.ts'
-import type { KernelPackage } from '../core/kernel-package.ts'
+import type { KernelPackage, PackageFile } from '../core/kernel-package.ts'
 import type { Log } from '../core/log.ts'
 
 /**
@@ -43,6 +43,11 @@ export interface CrawlScope {
   readonly arches: readonly Arch[]
   /** Base URLs that replace the source's own mirrors; empty for the source's. */
   readonly mirrors: readonly string[]
+  /**
+   * True asks also what is remembered of packages that have left their archive for more, which can take many requests;
+   * else what is known of them already is all that is given.
+   */
+  readonly past?: boolean
   /** True asks also for what no mirror had not long ago. */
   readonly again?: boolean
 }
@@ -61,6 +66,8 @@ export interface IndexReport {
   /** True where the digest chain starts at a signature that was verified. */
   readonly signed: boolean
   readonly reason: string | null
+  /** True where it has more than was asked for: what is missing is not gone. */
+  readonly partial?: boolean
   /** Of an absent one that was not asked for now: when it will be, ISO 8601. */
   readonly notBefore?: string
 }
@@ -81,8 +88,8 @@ export interface Source {
   /** Every kernel that the scope's indexes offer now; an index that could not be read is in the report. */
   list(scope: CrawlScope, context: CrawlContext): Promise<Listing>
   /**
-   * The same build with what its index did not say but tells when it is asked for one package: sizes and digests. To be
-   * called for what is about to be downloaded and nothing else. A file that is not told anything about stays as it is.
+   * The same files with what their index did not say but is told when somebody asks for one of them: sizes and digests.
+   * To be called for what is about to be downloaded and nothing else. What nobody tells anything about stays as it is.
    */
-  details?(pkg: KernelPackage, context: CrawlContext): Promise<KernelPackage>
+  details?(files: readonly PackageFile[], context: CrawlContext): Promise<readonly PackageFile[]>
 }

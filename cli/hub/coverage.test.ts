@@ -14,7 +14,6 @@ function pkg(release: string, version = '12', flavour = 'default'): KernelPackag
     packageVersion: '1',
     flavour,
     series: `debian/${version}/6.1`,
-    signed: true,
     images: [],
     debugs: [],
   }

@@ -74,6 +74,7 @@ describe.skipIf(!able)('a crawl (skipped without gcc, binutils, pahole, dpkg-deb
     urls: places.map((place) => `${server.url}${place}`),
     sizeBytes: bytes.byteLength,
     sha256: createHash('sha256').update(bytes).digest('hex') as Sha256,
+    signed: true,
   })
 
   const pkg = (parts: Partial<KernelPackage>): KernelPackage => ({
@@ -83,7 +84,6 @@ describe.skipIf(!able)('a crawl (skipped without gcc, binutils, pahole, dpkg-deb
     packageVersion: '1',
     flavour: 'default',
     series: 'debian/12/6.1',
-    signed: true,
     images: [],
     debugs: [],
     ...parts,

@@ -100,7 +100,11 @@ export async function listSources(
 /** Everything that the indexes offer, and what this hub has of it. Reads indexes, downloads no package. */
 export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise<CrawlPlan> {
   const startedMs = performance.now()
-  const { listed, indexes, whole } = await listSources(options.scope, deps)
+  const { listed, indexes, whole } = await listSources(
+    // The newest builds are in the archive: what has left it need not be asked for.
+    { ...options.scope, past: options.newest === null },
+    deps,
+  )
   const orders = new Map(
     deps.sources.map((source) => [source.id, source.compareVersions ?? compareDebianVersions]),
   )
@@ -227,8 +231,9 @@ async function ingestOne(
   try {
     const source = deps.sources.find(({ id }) => id === pkg.source)
     const { build } = await ingest(
-      (await source?.details?.(pkg, deps.context)) ?? pkg,
+      pkg,
       {
+        details: (files) => Promise.resolve(source?.details?.(files, deps.context) ?? files),
         forceDwarf: options.forceDwarf,
         verify: options.verify,
         jobs: options.paholeJobs,

@@ -24,7 +24,7 @@ export class IngestLab {
     const url = `https://kernels.example/${name}`
     this.#files.set(url, bytes)
     const sha256: Sha256 | null = indexed === null ? null : sha256Of(indexed)
-    return { name, version: '1', urls: [url], sizeBytes: bytes.byteLength, sha256 }
+    return { name, version: '1', urls: [url], sizeBytes: bytes.byteLength, sha256, signed: true }
   }
 
   remove(file: PackageFile): void {
@@ -39,7 +39,6 @@ export class IngestLab {
       packageVersion: '1',
       flavour: 'uek',
       series: 'ol/7/4.14',
-      signed: true,
       images: [],
       debugs: [],
       ...parts,

@@ -28,6 +28,8 @@ export interface IngestOptions {
   readonly jobs: number
   readonly signal: AbortSignal
   readonly onProgress: (phase: string, bytesRead: number) => void
+  /** What is told of packages that are about to be read, where their index said too little. */
+  readonly details?: (files: readonly PackageFile[]) => Promise<readonly PackageFile[]>
   /** Told when an image turned out to carry no BTF: others of its series and flavour will not either. */
   readonly onImageWithoutBtf?: () => void
 }
@@ -66,7 +68,7 @@ export async function ingest(
       packageVersion: file.version,
       url,
       packageSha256: extracted.sha256,
-      verified: !options.verify || file.sha256 === null ? 'none' : pkg.signed ? 'signed-index' : 'index',
+      verified: !options.verify || file.sha256 === null ? 'none' : file.signed ? 'signed-index' : 'index',
       ...identityOf(found),
       paholeVersion: extracted.paholeVersion,
       paholeFlags: extracted.paholeFlags,
@@ -142,7 +144,8 @@ async function extractFirst(
   let image: KernelIds | null = null
   for (const { files, isDebug, forBtf } of worthReading(pkg, options.forceDwarf)) {
     try {
-      const { file, url, result } = await reader.readAny(files, (input, onProgress) =>
+      const told = options.details === undefined ? files : await options.details(files)
+      const { file, url, result } = await reader.readAny(told, (input, onProgress) =>
         extract(input, {
           release: pkg.kernel.release,
           forceDwarf: isDebug && options.forceDwarf,

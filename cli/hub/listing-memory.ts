@@ -71,8 +71,9 @@ export async function recordedListings(cache: Pick<IndexCache, 'get'>): Promise<
 export function wholeParts(indexes: readonly IndexReport[]): ReadonlySet<string> {
   const partOf = ({ index, version, arch }: IndexReport): string =>
     [index.split('/')[0] ?? '', version, arch].join('/')
-  const failed = new Set(indexes.filter(({ outcome }) => outcome === 'failed').map(partOf))
-  return new Set(indexes.map(partOf).filter((part) => !failed.has(part)))
+  const open = ({ outcome, partial }: IndexReport): boolean => outcome === 'failed' || partial === true
+  const inPart = new Set(indexes.filter(open).map(partOf))
+  return new Set(indexes.map(partOf).filter((part) => !inPart.has(part)))
 }
 
 async function readParts(cache: Pick<IndexCache, 'get'>): Promise<readonly string[]> {

@@ -6,7 +6,14 @@ import type { CrawlDeps } from './crawl.ts'
 import { worthReading } from './ingest.ts'
 import { createProbes } from './probes.ts'
 
-const file = { name: 'kernel', version: '1', urls: ['http://h/x'], sizeBytes: null, sha256: null }
+const file = {
+  name: 'kernel',
+  version: '1',
+  urls: ['http://h/x'],
+  sizeBytes: null,
+  sha256: null,
+  signed: false,
+}
 
 function pkg(version: string, flavour = 'default', more: Partial<KernelPackage> = {}): KernelPackage {
   return {
@@ -16,7 +23,6 @@ function pkg(version: string, flavour = 'default', more: Partial<KernelPackage> 
     packageVersion: version,
     flavour,
     series: 'ol/7/5.4',
-    signed: false,
     images: [file],
     debugs: [{ ...file, name: 'kernel-debuginfo' }],
     ...more,

@@ -82,8 +82,7 @@ export function packagesOf(unit: Unit, mirrors: readonly Mirror[]): FoundPackage
         version: unit.version,
         arch: unit.arch,
         packageName: unit.names.packageName(name.release),
-        signed,
-        file: { name: entry.name, version, urls, sizeBytes, sha256 },
+        file: { name: entry.name, version, urls, sizeBytes, sha256, signed: signed && sha256 !== null },
       },
     ]
   })

@@ -5,7 +5,8 @@ import type { Loopback } from '../../test/loopback.ts'
 import { serveLoopback } from '../../test/loopback.ts'
 import { buildsOf, useMirrorLab } from '../../test/mirrors/lab.ts'
 import { memoryIndexCache } from '../index.ts'
-import { launchpadDetails } from './details.ts'
+import { withDetails } from '../details.ts'
+import { SourceFile } from '../schema.ts'
 
 /** A publication as Launchpad tells it, newest last. */
 interface Published {
@@ -13,7 +14,12 @@ interface Published {
   readonly name: string
   readonly version: string
   readonly debug?: boolean
+  readonly pocket?: string
+  readonly at?: string
+  readonly until?: string
 }
+
+const OLD = '2017-10-30T19:53:48.149191+00:00'
 
 const PUBLISHED: readonly Published[] = [
   { id: 1, name: 'linux-image-4.4.0-98-generic', version: '4.4.0-98.121' },
@@ -44,6 +50,8 @@ function source(api: string): object {
         files: `${api}/ubuntu/+archive/primary/+files`,
         query: 'linux-image-',
         versions: { '16.04': 'ubuntu/xenial' },
+        pockets: ['Release', 'Security', 'Updates'],
+        snapshots: { base: `${api}/snapshots/ubuntu`, since: '2023-03-01T00:00:00Z' },
         names: {
           package: 'linux-image-{release}',
           image: ['linux-image-{release}', 'linux-image-unsigned-{release}'],
@@ -75,21 +83,25 @@ describe('Launchpad', () => {
       } else if (url.searchParams.get('ws.op') === 'getPublishedBinaries') {
         const series = url.searchParams.get('distro_arch_series') ?? ''
         const all = series.endsWith('/devel/ubuntu/xenial/amd64') ? published().toReversed() : []
-        const at = Number(url.searchParams.get('ws.start') ?? 0)
+        const start = Number(url.searchParams.get('ws.start') ?? 0)
         const next = new URL(url)
-        next.searchParams.set('ws.start', String(at + 2))
+        next.searchParams.set('ws.start', String(start + 2))
         answer({
           total_size: all.length,
-          start: at,
-          entries: all.slice(at, at + 2).map(({ id, name, version, debug = false }) => ({
-            self_link: `${url.origin}/devel/ubuntu/+archive/primary/+binarypub/${id}`,
-            binary_package_name: name,
-            binary_package_version: version,
-            is_debug: debug,
-            status: 'Deleted',
-            date_published: '2017-10-30T19:53:48.149191+00:00',
-          })),
-          ...(at + 2 < all.length && { next_collection_link: next.href }),
+          start,
+          entries: all
+            .slice(start, start + 2)
+            .map(({ id, name, version, debug = false, pocket = 'Security', at = OLD, until = null }) => ({
+              self_link: `${url.origin}/devel/ubuntu/+archive/primary/+binarypub/${id}`,
+              binary_package_name: name,
+              binary_package_version: version,
+              is_debug: debug,
+              status: 'Deleted',
+              pocket,
+              date_published: at,
+              date_superseded: until,
+            })),
+          ...(start + 2 < all.length && { next_collection_link: next.href }),
         })
       } else res.writeHead(404).end()
     })
@@ -124,12 +136,46 @@ describe('Launchpad', () => {
       signal: new AbortController().signal,
     }
     const pkg = listing.packages.find(({ debugs }) => debugs.length > 0)!
-    const told = await launchpadDetails(pkg, context)
-    expect(told.debugs).toMatchObject([{ sizeBytes: 12, sha256: SHA256 }])
-    expect(told.debugs[0]?.urls[0]).toContain('/+build/1/+files/')
-    expect(told.debugs[0]?.urls).toHaveLength(2)
+    const deps = { keysDir: lab.keysDir, aptRoot: null, tempDir: lab.work, now: () => new Date() }
+    const file = SourceFile.parse(source(server.url))
+    const told = await withDetails(file, pkg.debugs, context, deps)
+    expect(told).toMatchObject([{ sizeBytes: 12, sha256: SHA256, signed: false }])
+    expect(told[0]?.urls[0]).toContain('/+build/1/+files/')
+    expect(told[0]?.urls).toHaveLength(2)
     await server.close()
-    expect((await launchpadDetails(pkg, context)).debugs).toEqual(pkg.debugs)
+    expect(await withDetails(file, pkg.debugs, context, deps)).toEqual(pkg.debugs)
+  })
+
+  it('leaves out what was proposed only, and knows where the archive as it was has an image', async () => {
+    const name = 'linux-image-4.4.0-99-generic'
+    const at = '2024-05-01T10:00:00.123456+00:00'
+    const server = await launchpad(() => [
+      { id: 1, name, version: '4.4.0-99.122', pocket: 'Proposed', at },
+      { id: 2, name, version: '4.4.0-99.121', pocket: 'Updates', at },
+      {
+        id: 3,
+        name: name.replace('99', '97'),
+        version: '4.4.0-97.120',
+        pocket: 'Release',
+        at,
+        until: '2024-05-01T11:30:00+00:00',
+      },
+      { id: 4, name: `${name}-dbgsym`, version: '4.4.0-99.121', pocket: 'Updates', at, debug: true },
+    ])
+    const { packages } = await lab.list(source(server.url))
+    expect(packages.map(({ packageVersion }) => packageVersion)).toEqual(['4.4.0-97.120', '4.4.0-99.121'])
+    const places = packages.flatMap(({ images, debugs }) =>
+      [...images, ...debugs].map(({ details }) =>
+        details?.map((one) =>
+          one.kind === 'archive' ? `${one.base} ${one.suites.join()} ${one.arch}` : one.kind,
+        ),
+      ),
+    )
+    expect(places).toEqual([
+      [`${server.url}/snapshots/ubuntu/20240501T113000Z xenial amd64`, 'launchpad'],
+      [`${server.url}/snapshots/ubuntu/20240501T160000Z xenial-updates amd64`, 'launchpad'],
+      ['launchpad'],
+    ])
   })
 
   it('costs one page when nothing is new, and as many as are needed when something is', async () => {
@@ -197,6 +243,7 @@ describe('Launchpad', () => {
       self_link: 'http://169.254.169.254/devel/+binarypub/1',
       binary_package_name: 'linux-image-4.4.0-98-generic',
       binary_package_version: '1',
+      pocket: 'Security',
     }
     const server = await launchpad(
       () => [],

@@ -1,6 +1,7 @@
 import { describeError } from '../../core/errors.ts'
 import { HttpError } from '../../core/http.ts'
 import { type Arch, parseVersion } from '../../core/kernel.ts'
+import type { DetailsPlace } from '../../core/kernel-package.ts'
 import { sha256Of } from '../../core/digest.ts'
 import { givenMirrors } from '../given-mirrors.ts'
 import { kernelNames, type KernelNames } from '../names.ts'
@@ -22,7 +23,7 @@ interface Unit {
 
 /**
  * All kernels that Launchpad remembers, those that no mirror has any more among them. Sizes and digests are asked for
- * later, for what is downloaded (`launchpadDetails`). Never throws for Launchpad's fault: the reports tell.
+ * later, for what is downloaded (`withDetails`). Never throws for Launchpad's fault: the reports tell.
  */
 export async function listLaunchpad(
   file: SourceFile,
@@ -40,7 +41,7 @@ export async function listLaunchpad(
     const names = kernelNames(index.names, unit.archName)
     const { version, arch, series, archName } = unit
     const label = `${file.distro}/${version} launchpad ${series} ${archName}`
-    const memoKey = `launchpad/1 ${[file.id, index.archivePath, series, archName, rules].join(' ')}`
+    const memoKey = `launchpad/2 ${[file.id, index.archivePath, series, archName, rules].join(' ')}`
     const troubles: string[] = []
     let absentAt: string | null = null
     let publications: FoundPublications | null = null
@@ -61,7 +62,9 @@ export async function listLaunchpad(
     const files = given.length > 0 ? null : index.files
     for (const one of publications?.publications ?? []) {
       const name = names.parse(one.binary_package_name)
-      if (name !== null) found.push(toPackage(one, name, names, unit, files ?? filesOf(one, index)))
+      if (name === null || !index.pockets.includes(one.pocket)) continue
+      const past = given.length > 0 ? [] : pastPlaces(one, unit, index)
+      found.push(toPackage(one, name, names, unit, files ?? filesOf(one, index), past))
     }
     const of = {
       label,
@@ -95,6 +98,7 @@ function toPackage(
   names: KernelNames,
   unit: Unit,
   files: string,
+  past: readonly DetailsPlace[],
 ): FoundPackage {
   const { binary_package_name: packageName, binary_package_version: version } = one
   // The file's name has the version without its epoch, as dpkg-name(1) makes it.
@@ -106,17 +110,38 @@ function toPackage(
     version: unit.version,
     arch: unit.arch,
     packageName: names.packageName(name.release),
-    signed: false,
     file: {
       name: packageName,
       version,
       urls: [`${files}/${encodeURIComponent(file)}`],
       sizeBytes: null,
       sha256: null,
+      signed: false,
       ...(date === null ? {} : { date: new Date(date).toISOString() }),
-      detailsUrl: `${one.self_link}?ws.op=binaryFileUrls&include_meta=true`,
+      details: [
+        ...past,
+        { kind: 'launchpad', url: `${one.self_link}?ws.op=binaryFileUrls&include_meta=true` },
+      ],
     },
   }
+}
+
+/** A publication is on its way to the archive for some hours. */
+const PUBLISHING_MS = 6 * 3600_000
+
+/**
+ * The archive as it was while it had this image: there the package is, and a signed index with its digest. Debug packages
+ * are in no archive that is kept.
+ */
+function pastPlaces(one: Publication, unit: Unit, { snapshots }: LaunchpadIndex): DetailsPlace[] {
+  const published = Date.parse(one.date_published ?? '')
+  if (snapshots === undefined || one.is_debug || !(published >= Date.parse(snapshots.since))) return []
+  const superseded = one.date_superseded === null ? Infinity : Date.parse(one.date_superseded)
+  const time = new Date(Math.min(published + PUBLISHING_MS, superseded)).toISOString()
+  const at = time.replace(/[-:]|\.\d+/g, '')
+  const code = unit.series.split('/').at(-1) ?? unit.series
+  const suite = one.pocket === 'Release' ? code : `${code}-${one.pocket.toLowerCase()}`
+  return [{ kind: 'archive', base: `${snapshots.base}/${at}`, suites: [suite], arch: unit.archName }]
 }
 
 /** Where a Launchpad that was given has its files: beside what it says of itself. */

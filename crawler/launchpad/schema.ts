@@ -8,6 +8,9 @@ export const Publication = z.object({
   binary_package_version: z.string().regex(/^[A-Za-z0-9.+:~-]{1,200}$/),
   is_debug: z.boolean().default(false),
   date_created: z.iso.datetime({ offset: true }).nullable().default(null),
+  /** `Release`, `Security`, `Updates`, `Proposed`. */
+  pocket: z.string().regex(/^[A-Za-z]{1,20}$/),
+  date_superseded: z.iso.datetime({ offset: true }).nullable().default(null),
   date_published: z.iso.datetime({ offset: true }).nullable().default(null),
 })
 export type Publication = z.infer<typeof Publication>

@@ -253,7 +253,7 @@ describe.skipIf(missing !== null)(
         for (let night = 0; night < 2; night++) {
           const listing = await lab.list(source([server.url], { keyrings }), { cache })
           expect(listing.indexes.every(({ signed }) => signed)).toBe(true)
-          expect(listing.packages.every(({ signed }) => signed)).toBe(true)
+          expect(listing.packages.every(({ images }) => images.every(({ signed }) => signed))).toBe(true)
         }
       })
 

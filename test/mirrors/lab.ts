@@ -18,6 +18,7 @@ export interface LabListOptions {
   readonly arches?: readonly Arch[]
   readonly given?: readonly string[]
   readonly again?: boolean
+  readonly past?: boolean
   readonly now?: Date
   readonly cache?: IndexCache
   readonly signal?: AbortSignal
@@ -97,7 +98,7 @@ export class MirrorLab {
     if (source === undefined) throw new Error('no source')
     const { versions = [], arches = [], given = [] } = options
     const listing = await source.list(
-      { versions, arches, mirrors: given, again: options.again ?? false },
+      { versions, arches, mirrors: given, again: options.again ?? false, past: options.past ?? true },
       {
         http,
         cache: options.cache ?? memoryIndexCache(),

@@ -158,7 +158,7 @@ describe.skipIf(missing !== null)(
         ),
       )
       // No key of Ubuntu's is on this machine: the mirror was named by hand, and is said to be unsigned.
-      expect(listing.packages.every(({ signed }) => !signed)).toBe(true)
+      expect(listing.packages.every(({ images }) => images.every(({ signed }) => !signed))).toBe(true)
       expect(listing.indexes.every(({ outcome }) => outcome !== 'failed')).toBe(true)
     })
 
