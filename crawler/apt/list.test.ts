@@ -35,7 +35,7 @@ describe.skipIf(missing !== null)(
         packageName: 'linux-image-6.1.0-50-amd64',
         flavour: 'default',
         series: 'debian/12/6.1',
-        images: [{ signed: true }],
+        images: [{ signed: true }, { signed: true }],
       })
       expect(listing.packages[5]).toMatchObject({ flavour: '16k', series: 'debian/12/6.12' })
     })
