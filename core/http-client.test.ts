@@ -463,6 +463,16 @@ describe('connections', () => {
     await closed(endless)
   })
 
+  it('are freed, with their place in the queue, by a body that is given up unread', async () => {
+    const http = client()
+    // More than the host has places for: nobody waits for those that were given up.
+    for (let i = 0; i < 5; i++) {
+      const stream = await http.stream(endless.url, { signal: never, maxBytes: 2e9 })
+      await stream?.discard()
+    }
+    await closed(endless)
+  })
+
   it('never are more than the host wants', async () => {
     let now = 0
     let most = 0

@@ -168,7 +168,13 @@ class UndiciHttp implements HttpClient {
       again,
       pause: (attempt, trouble) => this.#pause({ attempt }, trouble, null, request.signal),
     })
-    return { url: answer.url, sizeBytes, bytes: this.#creditedTo(answer.host, bytes), ...validators }
+    return {
+      url: answer.url,
+      sizeBytes,
+      bytes: this.#creditedTo(answer.host, bytes),
+      discard: () => answer.drain(),
+      ...validators,
+    }
   }
 
   stats(): HttpStats {

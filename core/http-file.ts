@@ -20,6 +20,7 @@ export async function fileStream(url: string, request: HttpRequest): Promise<Htt
     lastModified: found.mtime.toUTCString(),
     sizeBytes: found.size,
     bytes: fileBytes(path, url, request),
+    discard: () => Promise.resolve(),
   }
 }
 

@@ -20,12 +20,14 @@ export interface HttpDocument extends Validators {
   readonly bytes: Uint8Array
 }
 
-/** A body on its way. Reading it to its end or leaving the loop frees the connection. */
+/** A body on its way. Reading it to its end, leaving the loop or {@link HttpStream.discard} frees the connection. */
 export interface HttpStream extends Validators {
   readonly url: string
   /** Content-Length of the whole body; null where the host does not say. */
   readonly sizeBytes: number | null
   readonly bytes: AsyncIterable<Uint8Array>
+  /** Frees the connection of a body that nobody has begun to read. */
+  discard(): Promise<void>
 }
 
 export interface HttpRequest {

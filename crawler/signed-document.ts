@@ -13,6 +13,8 @@ export interface FetchedDocument extends SignedDocument {
   readonly bytes: number
   /** False where the mirror says nothing to recognise the document by next time. */
   readonly recognisable: boolean
+  /** For the next time; to be called when the document was believed: half of one would be called unchanged for ever. */
+  remember(): Promise<void>
 }
 
 export interface SignedPlace {
@@ -46,17 +48,19 @@ export async function fetchSigned(
   if (answer === null) return null
   if (answer === 'not-modified') {
     if (remembered === null) throw new CrawlError('ILL', `${url}: not modified since nothing was asked`)
-    return { ...remembered, bytes: 0, recognisable: true }
+    return { ...remembered, bytes: 0, recognisable: true, remember: () => Promise.resolve() }
   }
   const document = answer.bytes
   const signature = signatureUrl === null ? null : await fetchSignature(url, signatureUrl, context)
   const { etag, lastModified } = answer
   const recognisable = etag !== null || lastModified !== null
-  if (recognisable) {
+  const remember = async (): Promise<void> => {
+    if (!recognisable) return
     const value = JSON.stringify([toText(document), signature === null ? null : toText(signature)])
     await cache.put(key, { etag, lastModified, sha256: sha256Of(document), value })
   }
-  return { document, signature, recognisable, bytes: document.byteLength + (signature?.byteLength ?? 0) }
+  const bytes = document.byteLength + (signature?.byteLength ?? 0)
+  return { document, signature, recognisable, bytes, remember }
 }
 
 async function fetchSignature(of: string, url: string, context: CrawlContext): Promise<Uint8Array> {

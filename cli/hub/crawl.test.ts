@@ -9,7 +9,7 @@ import { packageKey } from '../../core/kernel-package.ts'
 import type { Sha256 } from '../../core/digest.ts'
 import { silentLog } from '../../core/log.ts'
 import { noProgress } from '../../core/progress.ts'
-import { memoryIndexCache, type Source } from '../../crawler/index.ts'
+import { type IndexReport, memoryIndexCache, type Source } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
 import { makeDeb } from '../../extractor/deb.fixture.ts'
 import { arm64Image } from '../../extractor/image.fixture.ts'
@@ -92,8 +92,9 @@ describe.skipIf(!able)('a crawl (skipped without gcc, binutils, pahole, dpkg-deb
   async function crawl(
     packages: readonly KernelPackage[],
     options: Partial<CrawlOptions> = {},
+    indexes: readonly IndexReport[] = [],
   ): Promise<CrawlReport> {
-    const source: Source = { id: 'debian', list: () => Promise.resolve({ packages, indexes: [] }) }
+    const source: Source = { id: 'debian', list: () => Promise.resolve({ packages, indexes }) }
     const { signal } = controller
     const deps: CrawlDeps = {
       http,
@@ -174,6 +175,38 @@ describe.skipIf(!able)('a crawl (skipped without gcc, binutils, pahole, dpkg-deb
     const one = pkg({ images: [file(image, '/image')] })
     expect(await crawl([one], { forceDwarf: true })).toMatchObject({ builds: [], known: 0 })
     await expectClean(0)
+  })
+
+  it.each<[string, Partial<KernelPackage>, string, number]>([
+    ['DWARF where a list of images was ill', {}, 'debug', 0],
+    [
+      'an image known to have no BTF where a list of debug packages was',
+      { imagesHaveBtf: false },
+      'image',
+      0,
+    ],
+    ['DWARF of a kernel whose image is known to have no BTF', { imagesHaveBtf: false }, 'debug', 1],
+    ['an image, whatever else was ill', {}, 'image', 1],
+  ])('an index that failed: %s', async (_what, facts, has, taken) => {
+    paths.set('/image', image)
+    paths.set('/debug', debug)
+    const files = has === 'image' ? { images: [file(image, '/image')] } : { debugs: [file(debug, '/debug')] }
+    const failed: IndexReport = {
+      index: 'debian/12 main arm64',
+      version: '12',
+      arch: 'aarch64',
+      url: server.url,
+      outcome: 'failed',
+      bytes: 0,
+      signed: false,
+      reason: 'ill',
+    }
+    const report = await crawl([pkg({ ...files, ...facts })], {}, [failed])
+    expect(report).toMatchObject({ waiting: 1 - taken, failed: 0 })
+    // When it is well again, and names nothing else, what is there is taken.
+    const later = await crawl([pkg({ ...files, ...facts })], {}, [{ ...failed, outcome: 'unchanged' }])
+    expect(report.builds.length + later.builds.length).toBe(1)
+    expect(later).toMatchObject({ known: taken, waiting: 0 })
   })
 
   it('records why a kernel has no BTF, and does not try it again before its time', async () => {

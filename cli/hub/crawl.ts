@@ -14,7 +14,7 @@ import {
 } from '../../crawler/index.ts'
 import { type Build, type Failure, StoreError } from '../../store/index.ts'
 import { goneBuilds } from './coverage.ts'
-import { rememberListing } from './listing-memory.ts'
+import { rememberListing, wholeParts } from './listing-memory.ts'
 import { ingest, type IngestDeps, worthReading } from './ingest.ts'
 import { createProbes, type Probes } from './probes.ts'
 import { formatBytes, formatSeconds } from '../terminal.ts'
@@ -37,7 +37,10 @@ export interface CrawlOptions {
   readonly retryFailed: boolean
 }
 
-/** What is to be done for one build. */
+/**
+ * What is to be done for one build. `waiting`: for its next try after a failure, or for an index that could not be read
+ * and may name the package that is to be read first.
+ */
 export type PlanState = 'known' | 'new' | 'waiting'
 
 export interface PlannedPackage {
@@ -122,6 +125,7 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
   const known = new Map(builds.map((build) => [build.key, build]))
   const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
   const now = deps.now().toISOString()
+  const readWhole = wholeParts(indexes)
   let left = options.limit ?? Infinity
   const packages: PlannedPackage[] = []
   for (const pkg of selected) {
@@ -131,12 +135,23 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     // A build whose blob was lost (and dropped) is taken in again: the same package gives the same bytes.
     const build = known.get(key)
     const isKnown = build !== undefined && (await deps.blobs.size(build.btf.digest)) !== null
-    const state: PlanState = isKnown ? 'known' : due ? 'new' : 'waiting'
+    const ready = due && (options.forceDwarf || !isHalfListed(pkg, readWhole))
+    const state: PlanState = isKnown ? 'known' : ready ? 'new' : 'waiting'
     if (state === 'new' && left-- <= 0) continue
     const first = worthReading(pkg, options.forceDwarf)[0]?.files[0]
     packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
   }
   return { startedMs, packages, indexes, gone: goneBuilds(builds, listed, whole, deps.sources) }
+}
+
+/**
+ * True where nothing is listed that should be read first, and an index that could not be read may name it: DWARF is not
+ * taken because a list of images was ill, nor a kernel called one without BTF because a list of debug packages was.
+ */
+function isHalfListed(pkg: KernelPackage, readWhole: ReadonlySet<string>): boolean {
+  const { distro, version, arch } = pkg.kernel
+  if (readWhole.has(`${distro}/${version}/${arch}`)) return false
+  return pkg.imagesHaveBtf === false ? pkg.debugs.length === 0 : pkg.images.length === 0
 }
 
 /** How one build ended in this run. */

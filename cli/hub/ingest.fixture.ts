@@ -53,7 +53,7 @@ export class IngestLab {
         const bytes = this.#files.get(url)
         if (bytes === undefined) return Promise.resolve(null)
         const facts = { url, etag: null, lastModified: null, sizeBytes: bytes.byteLength }
-        return Promise.resolve({ ...facts, bytes: chunks(bytes) })
+        return Promise.resolve({ ...facts, bytes: chunks(bytes), discard: () => Promise.resolve() })
       },
     }
     const deps = {

@@ -86,6 +86,7 @@ export function createPackageReader(
     const stream = await deps.http.stream(url, { signal: options.signal, maxBytes })
     if (stream === null) throw new IngestError('GONE', `${url}: not there any more`)
     if (file.sizeBytes !== null && stream.sizeBytes !== null && stream.sizeBytes !== file.sizeBytes) {
+      await stream.discard()
       throw new IngestError(
         'BAD_DIGEST',
         `${url}: ${stream.sizeBytes} bytes, the index says ${file.sizeBytes}`,

@@ -51,6 +51,7 @@ export async function fetchRelease(
   const text = signed ? await verified(got, options) : await unverified(got, name)
   const release = parseRelease(text)
   checkRelease(release, { ...query, checkValidUntil: mirror.checkValidUntil && !query.frozen })
+  await got.remember()
   const strange = signed && got.signature === null && !got.recognisable
   const more = strange ? await rememberWitnessed(url, got.document, text, options, context) : 0
   return { release, url, bytes: got.bytes + more, signed }
@@ -58,7 +59,8 @@ export async function fetchRelease(
 
 async function fetchInRelease(url: string, context: CrawlContext): Promise<FetchedDocument | null> {
   const known = await recallWitnessed(url, context)
-  if (known !== null) return { ...known, signature: null, recognisable: true }
+  if (known !== null)
+    return { ...known, signature: null, recognisable: true, remember: () => Promise.resolve() }
   const place = { url: `${url}/InRelease`, signatureUrl: null, key: `apt-release/1 ${url}/InRelease` }
   return fetchSigned(place, context)
 }

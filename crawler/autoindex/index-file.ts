@@ -4,7 +4,7 @@ import { recallRpms, rememberRpms, type RpmEntry } from '../rpm/entries.ts'
 import { parseRpmFileName } from '../rpm/names.ts'
 import type { FoundRpms, RpmUnit } from '../rpm/units.ts'
 import { CrawlError, type CrawlContext } from '../types.ts'
-import { parsePage, type PageFile } from './links.ts'
+import { type Page, type PageFile, parsePage } from './links.ts'
 
 /**
  * The kernel packages that the web pages of some folders below `base` name; null where none of them is there. A page
@@ -21,11 +21,13 @@ export async function readFolders(
   if (memo !== null && unit.frozen) return { ...memo, outcome: 'unchanged', bases: [] }
   const entries: RpmEntry[] = []
   let there = false
+  let complete = true
   for (const folder of folders) {
-    const files = await readFolder(`${base}/${folder}`.replace(/\/\.$/, ''), unit, context)
-    if (files === null) continue
+    const found = await readFolder(`${base}/${folder}`.replace(/\/\.$/, ''), unit, context)
+    if (found === null) continue
     there = true
-    for (const file of files) {
+    complete &&= found.complete
+    for (const file of found.files) {
       const id = parseRpmFileName(file.name)
       if (id === null || !unit.names.accepts(id.name)) continue
       const path = [...(folder === '.' ? [] : folder.split('/')), file.name]
@@ -40,14 +42,21 @@ export async function readFolders(
   const digest = sha256Of(JSON.stringify(entries))
   const from = `page ${digest}`
   const found = { entries, skipped: 0, url: `${base}/`, signed: false }
-  if (memo?.from !== from) await rememberRpms(unit.memoKey, { ...found, from }, digest, context.cache)
+  // A folder that never changes is not asked again: what may be half of it is not remembered for good.
+  const worth = memo?.from !== from && (complete || !unit.frozen)
+  if (worth) await rememberRpms(unit.memoKey, { ...found, from }, digest, context.cache)
   return { ...found, outcome: memo?.from === from ? 'unchanged' : 'new', bases: [] }
 }
 
 /** All files of one folder, over all pages of its listing. */
-async function readFolder(folder: string, unit: RpmUnit, context: CrawlContext): Promise<PageFile[] | null> {
+async function readFolder(
+  folder: string,
+  unit: RpmUnit,
+  context: CrawlContext,
+): Promise<Pick<Page, 'files' | 'complete'> | null> {
   const { http, signal } = context
   const files: PageFile[] = []
+  let complete = true
   const seen = new Set<string>()
   for (let url: string | null = `${folder}/`; url !== null;) {
     if (seen.has(url) || seen.size >= limits.index.maxPages) {
@@ -61,7 +70,8 @@ async function readFolder(folder: string, unit: RpmUnit, context: CrawlContext):
     unit.bytes += document.bytes.byteLength
     const page = parsePage(Buffer.from(document.bytes).toString('utf8'), document.url)
     files.push(...page.files)
+    complete &&= page.complete
     url = page.next
   }
-  return files
+  return { files, complete }
 }

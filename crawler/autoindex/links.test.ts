@@ -43,7 +43,7 @@ describe('links of a page', () => {
     'http://[',
     '',
   ])('that lead anywhere else are not: %s', (href) => {
-    expect(names(`<html><a href="${href}">x</a>`)).toEqual([])
+    expect(names(`<html><a href="../">up</a><a href="${href}">x</a>`)).toEqual([])
   })
 
   it.each([
@@ -76,6 +76,7 @@ describe('links of a page', () => {
       `<?xml version="1.0"?><ListBucketResult>${more}${item('7/x86_64/k-1.rpm')}${item('7/x86_64/sub/k.rpm')}${item('8/k.rpm')}</ListBucketResult>`
     expect(parsePage(page('<IsTruncated>false</IsTruncated>'), url)).toEqual({
       files: [{ name: 'k-1.rpm', sizeBytes: 5, date: '2021-11-21T10:00:00.000Z' }],
+      complete: true,
       next: null,
     })
     const truncated = '<IsTruncated>true</IsTruncated>'
@@ -89,6 +90,24 @@ describe('links of a page', () => {
     expect(() => parsePage(text, URL_)).toThrow(CrawlError)
   })
 
+  it.each([
+    '<html><a href="/login">log in</a></html>',
+    '<html><a href="http://portal/pub/7/x86_64/">log in</a></html>',
+    '<html><a href="#top">top</a><a href="">here</a></html>',
+    '<html><p>It works!</p></html>',
+  ])('are not looked for in a page that is no list of this folder: %s', (html) => {
+    expect(() => parsePage(html, URL_)).toThrow(/expected a list of what is in that folder/)
+  })
+
+  it.each([
+    ['an empty folder', '<html><a href="../">../</a></html>', true],
+    ['a folder of folders', '<html><a href="sub/">sub/</a></html>', true],
+    ['an order to choose', '<html><a href="?C=M;O=A">Last modified</a></html>\n', true],
+    ['a page without its end', '<html><a href="../">../</a><a href="a.rpm">a.r', false],
+  ])('of %s', (_what, html, complete) => {
+    expect(parsePage(html, URL_).complete).toBe(complete)
+  })
+
   it('never lead out of the folder, whatever the page', () => {
     const href = fc.oneof(
       fc.webUrl(),
@@ -97,7 +116,7 @@ describe('links of a page', () => {
     )
     fc.assert(
       fc.property(fc.array(fc.tuple(href, href), { maxLength: 5 }), (hrefs) => {
-        const html = `<html>${hrefs.map(([a, b]) => `<a href="${a}${b}">x</a>`).join('')}`
+        const html = `<html><a href="../">up</a>${hrefs.map(([a, b]) => `<a href="${a}${b}">x</a>`).join('')}`
         for (const name of names(html)) expect(name).toMatch(/^[^/\\]+$/)
       }),
     )

@@ -13,6 +13,8 @@ export interface PageFile {
 
 export interface Page {
   readonly files: readonly PageFile[]
+  /** False where the page may have been cut off: pages have no digest, and not all of them say where they end. */
+  readonly complete: boolean
   /** Where the listing goes on; null at its end. */
   readonly next: string | null
 }
@@ -20,7 +22,8 @@ export interface Page {
 /**
  * The files that a folder's page names: Apache's table or list, nginx, lighttpd, Aliyun's, a bucket's XML. Links are
  * resolved against the page's address and taken only where they lead to a file in that very folder: no page can make us
- * look elsewhere. Throws `MALFORMED` for what is no page with links (a captive portal has some, but none of these).
+ * look elsewhere. Throws `MALFORMED` for what is no listing of that folder: a captive portal has links too, but none into
+ * the folder nor to the one above.
  */
 export function parsePage(text: string, pageUrl: string): Page {
   const head = text.slice(0, 500)
@@ -30,16 +33,20 @@ export function parsePage(text: string, pageUrl: string): Page {
   }
   const dom = load(text)
   const files = new Map<string, PageFile>()
+  let isListing = false
   // Reading attributes off the nodes is forty times faster than asking cheerio for each.
   for (const anchor of dom('a[href]').toArray()) {
-    const name = fileIn(pageUrl, anchor.attribs.href ?? '')
+    const href = anchor.attribs.href ?? ''
+    isListing ||= isAround(pageUrl, href)
+    const name = fileIn(pageUrl, href)
     if (name === null || files.has(name)) continue
     const row = anchor.parent?.type === 'tag' && anchor.parent.name === 'td' ? anchor.parent.parent : null
     const beside = row === null ? (anchor.next ?? null) : row
     const said = row === null ? (beside?.type === 'text' ? beside.data : '') : textOf(row, anchor)
     files.set(name, { name, ...facts(said) })
   }
-  return { files: [...files.values()], next: null }
+  if (!isListing) throw new CrawlError('MALFORMED', `${pageUrl}: expected a list of what is in that folder`)
+  return { files: [...files.values()], complete: /<\/html>\s*$/i.test(text), next: null }
 }
 
 /** `ListBucketResult` as S3 and its like answer to a listing of keys, a page at a time. */
@@ -65,11 +72,12 @@ function parseBucket(text: string, pageUrl: string): Page {
         : []
     })
   const token = dom('NextContinuationToken').first().text()
-  if (dom('IsTruncated').first().text() !== 'true') return { files, next: null }
+  const complete = /<\/ListBucketResult>\s*$/.test(text)
+  if (dom('IsTruncated').first().text() !== 'true') return { files, complete, next: null }
   if (token === '') throw new CrawlError('MALFORMED', `${pageUrl}: goes on, but does not say where`)
   const next = new URL(pageUrl)
   next.searchParams.set('continuation-token', token)
-  return { files, next: next.href }
+  return { files, complete, next: next.href }
 }
 
 /** The name of the file that a link leads to; null where that is not in the page's folder. */
@@ -81,6 +89,16 @@ function fileIn(pageUrl: string, href: string): string | null {
   if (!decoded(url.pathname).startsWith(decoded(folder.pathname))) return null
   const name = decoded(url.pathname).slice(decoded(folder.pathname).length)
   return isFileName(name) ? name : null
+}
+
+/** True for links that every listing of a folder has some of: into it, to itself in another order, to the one above. */
+function isAround(pageUrl: string, href: string): boolean {
+  if (!URL.canParse(href, pageUrl)) return false
+  const folder = new URL('.', pageUrl)
+  const url = new URL(href, pageUrl)
+  if (href === '' || url.hash !== '' || url.origin !== folder.origin) return false
+  const path = decoded(url.pathname)
+  return path.startsWith(decoded(folder.pathname)) || path === decoded(new URL('..', folder).pathname)
 }
 
 function isFileName(name: string): boolean {

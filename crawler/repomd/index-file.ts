@@ -35,9 +35,12 @@ export async function readIndex(
   const same = memo?.from.startsWith(`${signer} `) === true ? memo : null
   if (same !== null && unit.frozen) return { ...same, outcome: 'unchanged', bases: [] }
   const url = `${base}/repodata/repomd.xml`
-  const document = await fetchRepomd(url, trust, unit, context)
-  if (document === null) return null
+  const repomd = await fetchRepomd(url, trust, unit, context)
+  if (repomd === null) return null
+  const { document } = repomd
   const files = await parseRepomd(url, document)
+  // A document that was cut off is not remembered: a mirror that says it is unchanged would never recover.
+  await repomd.remember()
   const known = files.find(({ checksum }) => same?.from === `${signer} ${stated(checksum)}`)
   if (same !== null && known !== undefined) return { ...same, outcome: 'unchanged', bases: [] }
   for (const [at, file] of files.entries()) {

@@ -1,6 +1,6 @@
 import { verifyDetached } from '../openpgp/signature.ts'
 import type { RpmUnit } from '../rpm/units.ts'
-import { fetchSigned } from '../signed-document.ts'
+import { type FetchedDocument, fetchSigned } from '../signed-document.ts'
 import type { CrawlContext } from '../types.ts'
 import type { RepomdTrust } from './index-file.ts'
 
@@ -13,7 +13,7 @@ export async function fetchRepomd(
   trust: RepomdTrust,
   unit: RpmUnit,
   context: CrawlContext,
-): Promise<Uint8Array | null> {
+): Promise<FetchedDocument | null> {
   const { keyring, now } = trust
   const got = await fetchSigned(
     {
@@ -28,5 +28,5 @@ export async function fetchRepomd(
   if (keyring !== null && got.signature !== null) {
     await verifyDetached(got.document, got.signature, { keyring, now, frozen: unit.frozen, name: url })
   }
-  return got.document
+  return got
 }
