@@ -6,6 +6,7 @@ import { silentLog } from '../../core/log.ts'
 import { noProgress } from '../../core/progress.ts'
 import { packageRoot } from '../../core/version.ts'
 import { createSources, type IndexCache, loadSources, memoryIndexCache } from '../../crawler/index.ts'
+import { TempSpace } from '../../extractor/index.ts'
 import { openTestStore, type TestStore } from '../helpers/store.ts'
 
 export interface FleetCrawl {
@@ -57,6 +58,7 @@ export async function openFleetHub(): Promise<FleetHub> {
         catalog: store.catalog,
         blobs: store.blobs,
         tempDir: store.tempDir,
+        tempSpace: new TempSpace(store.tempDir),
         log: silentLog,
         now,
         sources: createSources(source, { ...places, now }),
