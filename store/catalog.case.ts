@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import { sha256Of, type Sha256 } from '../core/digest.ts'
 import { createCatalogModel } from './catalog.model.fixture.ts'
 import { sampleBuild } from './sample.fixture.ts'
-import type { BlobRef, Build, Catalog, Failure, Tool, ToolObject } from './types.ts'
+import type { BlobRef, Build, BuildModules, Catalog, Failure, Tool, ToolObject } from './types.ts'
 
 const blob = (text: string): BlobRef => ({ digest: sha256Of(text), sizeBytes: text.length })
 const object = (name: string, text = name): ToolObject => ({ name, ...blob(text) })
@@ -170,6 +170,61 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       })
     })
 
+    describe('modules', () => {
+      const origin = 'embedded' as const
+      const ofBuild = (...names: string[]): BuildModules => ({
+        modules: names.map((name) => ({ name, btf: blob(`BTF of ${name}`), origin })),
+        merged: blob(`merged ${names.join()}`),
+        mergedLayout: sha256Of(`layout ${names.join()}`),
+      })
+
+      it('come back as they were put, by name, and are a change', async () => {
+        const { id } = await catalog.addBuild(sampleBuild())
+        expect(await catalog.modules(id)).toBeNull()
+        expect(await catalog.buildsWithModules()).toEqual(new Set())
+        const generation = await catalog.generation()
+        const modules = ofBuild('veth', 'ext4')
+        await catalog.putModules(id, modules)
+        expect(await catalog.modules(id)).toEqual({ ...modules, modules: modules.modules.toReversed() })
+        expect(await catalog.buildsWithModules()).toEqual(new Set([id]))
+        expect(await catalog.generation()).toBe(generation + 1)
+        await catalog.putModules(id, { ...modules, modules: modules.modules.toReversed() })
+        expect(await catalog.generation()).toBe(generation + 1)
+        expect(await catalog.check()).toMatchObject({ wrong: [] })
+      })
+
+      it('may be none', async () => {
+        const { id } = await catalog.addBuild(sampleBuild())
+        await catalog.putModules(id, ofBuild())
+        expect(await catalog.modules(id)).toEqual(ofBuild())
+      })
+
+      it('of a build never change, and need one', async () => {
+        const { id } = await catalog.addBuild(sampleBuild())
+        await catalog.putModules(id, ofBuild('veth'))
+        await expect(catalog.putModules(id, ofBuild('ext4'))).rejects.toMatchObject({ code: 'CONFLICT' })
+        await expect(catalog.putModules(id + 1, ofBuild())).rejects.toMatchObject({ code: 'NOT_FOUND' })
+        expect(await catalog.modules(id)).toEqual(ofBuild('veth'))
+      })
+
+      it('keep their blobs referenced, and what is derived from those', async () => {
+        const { id, btf } = await catalog.addBuild(sampleBuild())
+        const { modules, merged, mergedLayout } = ofBuild('veth')
+        await catalog.putModules(id, { modules, merged, mergedLayout })
+        const veth = blob('BTF of veth')
+        await catalog.putDerived(veth.digest, 'gz', blob('gz'))
+        expect(await catalog.prune()).toBe(0)
+        expect(await catalog.referencedBlobs()).toEqual(
+          new Set([btf.digest, veth.digest, merged.digest, blob('gz').digest]),
+        )
+        const references = await catalog.references()
+        expect(references.filter(({ kind }) => kind === 'module').map(({ by }) => by)).toEqual([
+          expect.stringMatching(/^module veth of build test/),
+          expect.stringMatching(/^build test.* with its modules$/),
+        ])
+      })
+    })
+
     describe('failures', () => {
       it('are counted, each try later than the one before', async () => {
         const days = async (): Promise<number> => {
@@ -301,6 +356,17 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
         expect(await catalog.derived(from, 'tar.xz:a.btf')).toEqual(blob('tar'))
         expect(await catalog.derived(from, 'tar.xz:b.btf')).toBeNull()
         expect(await catalog.derived(blob('packed').digest, 'gz')).toBeNull()
+      })
+
+      it('of what was lowered for readers of old are kept with it', async () => {
+        const { btf } = await catalog.addBuild(sampleBuild())
+        await catalog.putDerived(btf.digest, 'compat:0.4', blob('lowered'))
+        await catalog.putDerived(blob('lowered').digest, 'gz', blob('packed'))
+        await catalog.putDerived(blob('packed').digest, 'gz', blob('twice'))
+        expect(await catalog.prune()).toBe(1)
+        expect(await catalog.referencedBlobs()).toEqual(
+          new Set([btf.digest, blob('lowered').digest, blob('packed').digest]),
+        )
       })
 
       it('count as referenced, and are kept, while their source is used', async () => {

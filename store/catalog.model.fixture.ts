@@ -1,7 +1,8 @@
 import type { Sha256 } from '../core/digest.ts'
 import { StoreError, type BlobRef, type Build, type Catalog, type Failure, type Tool } from './types.ts'
 
-type CatalogModel = Omit<Catalog, 'check' | 'references' | 'indexMemo' | 'putIndexMemo'>
+type ModuleQueries = Pick<Catalog, 'modules' | 'buildsWithModules' | 'putModules'>
+type CatalogModel = Omit<Catalog, 'check' | 'references' | 'indexMemo' | 'putIndexMemo' | keyof ModuleQueries>
 
 const DAYS = [0, 1, 2, 4, 8, 16]
 

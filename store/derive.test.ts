@@ -53,6 +53,26 @@ describe('a derived form', () => {
     ).toBe(0)
   })
 
+  it('that somebody else makes is kept too, and others are made of it, also where the store takes nothing', async () => {
+    const lower = (bytes: Uint8Array): Uint8Array => bytes.subarray(10)
+    const { dir, store, from } = await withBlob()
+    await store.close()
+    const readOnly = await open(dir, true)
+    const inMemory = await readOnly.derived.getMade(from, 'compat:0.4', lower)
+    expect(readOnly.derived.kept(inMemory.digest)?.digest).toBe(inMemory.digest)
+    const packed = await readOnly.derived.get(inMemory.digest, 'gz')
+    expect(sha256Of(gunzipSync(await packed.read()))).toBe(inMemory.digest)
+    const writable = await open(dir)
+    const made = await writable.derived.getMade(from, 'compat:0.4', lower)
+    expect(made.digest).toBe(inMemory.digest)
+    expect(await writable.catalog.derived(from, 'compat:0.4')).not.toBeNull()
+    const throwing = (): never => {
+      throw new Error('made again')
+    }
+    expect((await writable.derived.getMade(from, 'compat:0.4', throwing)).digest).toBe(made.digest)
+    expect(writable.derived.kept(made.digest)).toBeNull()
+  })
+
   it('is made once for many who ask at the same time', async () => {
     const { store, from } = await withBlob()
     let reads = 0

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import PQueue from 'p-queue'
 import { sha256Of, type Sha256 } from '../core/digest.ts'
 import { RecentCache } from '../core/recent-cache.ts'
-import { makeForm, type DerivedForm } from './forms/index.ts'
+import { type CompatForm, makeForm, type DerivedForm } from './forms/index.ts'
 import { StoreError, type BlobRef, type BlobStore, type Catalog, type StoreErrorCode } from './types.ts'
 
 /** A form of a blob, ready to be sent. */
@@ -22,9 +22,16 @@ export interface Derived {
    * `NOT_FOUND` and `CORRUPT` of the blob itself, `TOOL` where xz is missing or fails.
    */
   get(from: Sha256, form: DerivedForm): Promise<DerivedBlob>
+  /** The same of a form that `make` makes, always the same bytes of the same. Throws what that throws too. */
+  getMade(from: Sha256, form: CompatForm, make: Make): Promise<DerivedBlob>
+  /** A form that could not be stored, by its digest; null where there is none. */
+  kept(digest: Sha256): DerivedBlob | null
   /** Waits for what is being made. */
   settle(): Promise<void>
 }
+
+/** Makes the bytes of a form from those of the blob. */
+export type Make = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
 
 /** Forms whose bytes this process has seen whole, so that they are streamed without another look. */
 const MAX_VERIFIED = 20_000
@@ -40,6 +47,8 @@ export function createDerived(store: { readonly blobs: BlobStore; readonly catal
   return new DerivedForms(store.blobs, store.catalog)
 }
 
+type AnyForm = DerivedForm | CompatForm
+
 class DerivedForms implements Derived {
   readonly #blobs: BlobStore
   readonly #catalog: Catalog
@@ -53,8 +62,20 @@ class DerivedForms implements Derived {
     this.#catalog = catalog
   }
 
-  async get(from: Sha256, form: DerivedForm): Promise<DerivedBlob> {
-    const first = await this.#obtain(from, form)
+  get(from: Sha256, form: DerivedForm): Promise<DerivedBlob> {
+    return this.#take(from, form, (bytes) => makeForm(form, bytes))
+  }
+
+  getMade(from: Sha256, form: CompatForm, make: Make): Promise<DerivedBlob> {
+    return this.#take(from, form, make)
+  }
+
+  kept(digest: Sha256): DerivedBlob | null {
+    return this.#memory.get(digest) ?? null
+  }
+
+  async #take(from: Sha256, form: AnyForm, make: Make): Promise<DerivedBlob> {
+    const first = await this.#obtain(from, form, make)
     // Somebody may remove or damage the blob before it is read: then it is made again, once.
     const take = async <T>(part: (blob: DerivedBlob) => Promise<T>): Promise<T> => {
       try {
@@ -62,7 +83,7 @@ class DerivedForms implements Derived {
       } catch (err) {
         if (!hasCode(err, DAMAGED)) throw err
         this.#verified.delete(keyOf(from, form))
-        const again = await this.#obtain(from, form)
+        const again = await this.#obtain(from, form, make)
         if (again.digest !== first.digest) throw err
         return part(again)
       }
@@ -79,24 +100,24 @@ class DerivedForms implements Derived {
     await Promise.allSettled(this.#underWay.values())
   }
 
-  async #obtain(from: Sha256, form: DerivedForm): Promise<DerivedBlob> {
+  async #obtain(from: Sha256, form: AnyForm, make: Make): Promise<DerivedBlob> {
     const key = keyOf(from, form)
     const verified = this.#verified.get(key)
     if (verified !== undefined) return this.#stored(verified)
     const ready = this.#memory.get(key) ?? this.#underWay.get(key)
     if (ready !== undefined) return ready
-    const work = this.#findOrMake(from, form).finally(() => this.#underWay.delete(key))
+    const work = this.#findOrMake(from, form, make).finally(() => this.#underWay.delete(key))
     this.#underWay.set(key, work)
     return work
   }
 
-  async #findOrMake(from: Sha256, form: DerivedForm): Promise<DerivedBlob> {
+  async #findOrMake(from: Sha256, form: AnyForm, make: Make): Promise<DerivedBlob> {
     const known = await this.#catalog.derived(from, form)
     if (known !== null && (await this.#isWhole(known.digest))) {
       this.#verified.set(keyOf(from, form), known, 1)
       return this.#stored(known)
     }
-    const bytes = await this.#queue.add(async () => makeForm(form, await this.#blobs.read(from)))
+    const bytes = await this.#queue.add(async () => make(await this.#read(from)))
     return this.#keep(from, form, bytes)
   }
 
@@ -112,7 +133,12 @@ class DerivedForms implements Derived {
     return false
   }
 
-  async #keep(from: Sha256, form: DerivedForm, bytes: Uint8Array): Promise<DerivedBlob> {
+  /** What a form is made of: a blob, or a form that could not be stored. */
+  #read(from: Sha256): Promise<Uint8Array> {
+    return this.kept(from)?.read() ?? this.#blobs.read(from)
+  }
+
+  async #keep(from: Sha256, form: AnyForm, bytes: Uint8Array): Promise<DerivedBlob> {
     const key = keyOf(from, form)
     try {
       const ref = await this.#blobs.put(bytes)
@@ -124,6 +150,7 @@ class DerivedForms implements Derived {
     }
     const made = inMemory(bytes)
     this.#memory.set(key, made, made.sizeBytes)
+    this.#memory.set(made.digest, made, 0)
     return made
   }
 
@@ -146,7 +173,7 @@ function inMemory(bytes: Uint8Array): DerivedBlob {
   }
 }
 
-function keyOf(from: Sha256, form: DerivedForm): string {
+function keyOf(from: Sha256, form: AnyForm): string {
   return `${from} ${form}`
 }
 

@@ -8,9 +8,9 @@ export {
   type AuditReport,
   type AuditStepName,
 } from './audit.ts'
-export { createDerived, type Derived, type DerivedBlob } from './derive.ts'
+export { createDerived, type Derived, type DerivedBlob, type Make } from './derive.ts'
 export { openDiskBlobs } from './disk-blobs.ts'
-export { type DerivedForm, makeForm } from './forms/index.ts'
+export { type CompatForm, type DerivedForm, makeForm } from './forms/index.ts'
 export { xz } from './forms/xz.ts'
 export { collectGarbage, type GarbageReport } from './garbage.ts'
 export { withLock } from './lock.ts'

@@ -6,6 +6,7 @@ import { failureQueries } from './catalog/failures.ts'
 import { generationQueries } from './catalog/generation.ts'
 import { indexMemoQueries } from './catalog/index-memos.ts'
 import { minBtfQueries } from './catalog/min-btfs.ts'
+import { moduleQueries } from './catalog/modules.ts'
 import { referenceQueries } from './catalog/references.ts'
 import { toolQueries } from './catalog/tools.ts'
 import type { Catalog } from './types.ts'
@@ -23,6 +24,7 @@ export async function openCatalog(path: string, options: { readOnly?: boolean } 
   return {
     ...generationQueries(db),
     ...buildQueries(db),
+    ...moduleQueries(db),
     ...failureQueries(db),
     ...toolQueries(db),
     ...minBtfQueries(db),

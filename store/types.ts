@@ -66,6 +66,24 @@ export interface Build {
 
 export type NewBuild = Omit<Build, 'id'>
 
+/** Split BTF of one of a build's modules, on the build's own. */
+export interface BuildModule {
+  /** As `/sys/kernel/btf` calls it. */
+  readonly name: string
+  readonly btf: BlobRef
+  readonly origin: 'embedded' | 'dwarf'
+}
+
+/** All modules of a build that have types. */
+export interface BuildModules {
+  /** By name. */
+  readonly modules: readonly BuildModule[]
+  /** The build's BTF and all of its modules' in one id space. */
+  readonly merged: BlobRef
+  /** Builds that share it are interchangeable with their modules. */
+  readonly mergedLayout: Sha256
+}
+
 /** A package that gave no BTF. */
 export interface Failure {
   /** `core/kernel-package.packageKey`. */
@@ -116,7 +134,7 @@ export interface BlobReference {
   readonly digest: Sha256
   /** As the catalog has it; null where only the digest was ever told. */
   readonly sizeBytes: number | null
-  readonly kind: 'build' | 'object' | 'min' | 'derived'
+  readonly kind: 'build' | 'module' | 'object' | 'min' | 'derived'
   /** One of those that point at it, for people: `build debian/12/…`, `tool execsnoop@1.0`. */
   readonly by: string
 }
@@ -132,6 +150,13 @@ export interface Catalog {
    * `CONFLICT` where the key is taken by another BTF or another kernel: a build never changes silently.
    */
   addBuild(build: NewBuild): Promise<Build>
+
+  /** Null where they were not taken in. */
+  modules(buildId: number): Promise<BuildModules | null>
+  /** Ids of the builds whose modules were taken in. */
+  buildsWithModules(): Promise<ReadonlySet<number>>
+  /** One transaction. Throws `NOT_FOUND` where there is no such build, `CONFLICT` where it has other modules. */
+  putModules(buildId: number, modules: BuildModules): Promise<void>
 
   failures(): Promise<readonly Failure[]>
   failure(key: string): Promise<Failure | null>

@@ -44,6 +44,22 @@ const STEPS: readonly ((db: CatalogDb, found: Found) => Promise<void>)[] = [
       selectBuilds(q).where('builds.id', '>', afterId).orderBy('builds.id').limit(PAGE_ROWS).execute(),
     ),
   (db, found) =>
+    checkRows(
+      db,
+      found,
+      (row: NumberedRow) => decode.merged(row),
+      (q, afterId) =>
+        q
+          .selectFrom('build_merged')
+          .innerJoin('digests', 'digests.id', 'btf_id')
+          .select(['build_id', 'build_id as id', 'layout_digest', 'digest', 'size_bytes'])
+          .where('build_id', '>', afterId)
+          .orderBy('build_id')
+          .limit(PAGE_ROWS)
+          .execute(),
+    ),
+  checkModules,
+  (db, found) =>
     checkRows(db, found, decode.failure, (q, afterId) =>
       q.selectFrom('failures').selectAll().where('id', '>', afterId).orderBy('id').limit(PAGE_ROWS).execute(),
     ),
@@ -68,6 +84,36 @@ async function checkLinks(db: CatalogDb, found: Found): Promise<void> {
   )
   for (const { table, rowid, parent } of rows) {
     found.wrong.push(`catalog: ${table} row ${rowid}: points at no row of ${parent}`)
+  }
+}
+
+/** A row of a table without numbers, with one given. */
+interface NumberedRow {
+  readonly id: number
+  readonly build_id: number
+}
+
+/** The modules of one build after the other: they are too many for one page, and have no number of their own. */
+async function checkModules(db: CatalogDb, found: Found): Promise<void> {
+  const builds = await db.read('listing builds with modules', (q) =>
+    q.selectFrom('build_modules').select('build_id').distinct().execute(),
+  )
+  for (const { build_id: buildId } of builds) {
+    await checkRows(
+      db,
+      found,
+      (row: NumberedRow & { readonly name: string }) => decode.module(row),
+      async (q, afterId) => {
+        if (afterId !== 0) return []
+        const rows = await q
+          .selectFrom('build_modules')
+          .innerJoin('digests', 'digests.id', 'btf_id')
+          .select(['build_id', 'name', 'origin', 'digest', 'size_bytes'])
+          .where('build_id', '=', buildId)
+          .execute()
+        return rows.map((row, i) => ({ ...row, id: i + 1 }))
+      },
+    )
   }
 }
 

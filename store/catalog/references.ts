@@ -9,6 +9,7 @@ export function referenceQueries(db: CatalogDb): Pick<Catalog, 'referencedBlobs'
   const references = (): Promise<readonly BlobReference[]> =>
     db.read('listing references', async (q) => [
       ...(await buildReferences(q)),
+      ...(await moduleReferences(q)),
       ...(await objectReferences(q)),
       ...(await minReferences(q)),
       ...(await derivedReferences(q)),
@@ -28,11 +29,27 @@ export function referenceQueries(db: CatalogDb): Pick<Catalog, 'referencedBlobs'
   }
 }
 
-/** The numbers of all digests that are pointed at by something other than a derived form. */
+/**
+ * The numbers of all digests that are pointed at by something other than a form derived for sending: what was lowered
+ * for old readers is kept in several forms itself.
+ */
 function usedIds(q: Kysely<CatalogTables>) {
+  return ownIds(q).union(
+    q
+      .selectFrom('derived')
+      .select('to_id as id')
+      .where('form', 'like', 'compat:%')
+      .where('from_id', 'in', ownIds(q)),
+  )
+}
+
+/** The numbers of all digests that are pointed at by something that was not derived. */
+function ownIds(q: Kysely<CatalogTables>) {
   return q
     .selectFrom('builds')
     .select('btf_id as id')
+    .union(q.selectFrom('build_modules').select('btf_id as id'))
+    .union(q.selectFrom('build_merged').select('btf_id as id'))
     .union(q.selectFrom('tool_objects').select('object_id as id'))
     .union(q.selectFrom('min_btfs').select('min_id as id'))
 }
@@ -45,6 +62,36 @@ async function buildReferences(q: Kysely<CatalogTables>): Promise<BlobReference[
     .groupBy(['digests.id', 'digests.digest', 'digests.size_bytes'])
     .execute()
   return rows.map((row) => ({ ...decode.digest(row), kind: 'build', by: `build ${row.key}` }))
+}
+
+async function moduleReferences(q: Kysely<CatalogTables>): Promise<BlobReference[]> {
+  // Grouped before it is joined: builds of a series share most of their modules.
+  const distinct = q
+    .selectFrom('build_modules')
+    .select((eb) => ['btf_id', eb.fn.min('name').as('name'), eb.fn.min('build_id').as('build_id')])
+    .groupBy('btf_id')
+    .as('distinct_modules')
+  const modules = await q
+    .selectFrom(distinct)
+    .innerJoin('digests', 'digests.id', 'distinct_modules.btf_id')
+    .innerJoin('builds', 'builds.id', 'distinct_modules.build_id')
+    .select(['digests.id', 'digests.digest', 'digests.size_bytes', 'distinct_modules.name', 'builds.key'])
+    .execute()
+  const merged = await q
+    .selectFrom('build_merged')
+    .innerJoin('digests', 'digests.id', 'build_merged.btf_id')
+    .innerJoin('builds', 'builds.id', 'build_merged.build_id')
+    .select((eb) => ['digests.id', 'digests.digest', 'digests.size_bytes', eb.fn.min('key').as('key')])
+    .groupBy(['digests.id', 'digests.digest', 'digests.size_bytes'])
+    .execute()
+  return [
+    ...modules.map((row): BlobReference => {
+      return { ...decode.digest(row), kind: 'module', by: `module ${row.name} of build ${row.key}` }
+    }),
+    ...merged.map((row): BlobReference => {
+      return { ...decode.digest(row), kind: 'module', by: `build ${row.key} with its modules` }
+    }),
+  ]
 }
 
 async function objectReferences(q: Kysely<CatalogTables>): Promise<BlobReference[]> {

@@ -2,7 +2,15 @@ import { z } from 'zod'
 import { parseSha256, type Sha256 } from '../../core/digest.ts'
 import { ARCHES } from '../../core/kernel.ts'
 import type { Provenance } from '../../core/provenance.ts'
-import { StoreError, type BlobRef, type Build, type Failure, type NewBuild } from '../types.ts'
+import {
+  StoreError,
+  type BlobRef,
+  type Build,
+  type BuildModule,
+  type BuildModules,
+  type Failure,
+  type NewBuild,
+} from '../types.ts'
 
 const sha256 = z
   .string()
@@ -57,6 +65,13 @@ const failureRow = z.object({
 
 const toolRow = z.object({ id: count, name: z.string(), version: z.string(), created_at: time })
 const toolObjectRow = z.object({ name: z.string(), digest: sha256, size_bytes: count })
+const mergedRow = z.object({ layout_digest: sha256, digest: sha256, size_bytes: count })
+const moduleRow = z.object({
+  name: z.string().min(1),
+  origin: z.enum(['embedded', 'dwarf']),
+  digest: sha256,
+  size_bytes: count,
+})
 const blobRow = z.object({ digest: sha256, size_bytes: count })
 const digestRow = z.object({ digest: sha256, size_bytes: count.nullable() })
 const indexMemoRow = z.object({
@@ -101,6 +116,18 @@ export const decode = {
     const name = `tool_objects row ${row.tool_id}/${row.name}`
     const { size_bytes: sizeBytes, ...rest } = check(toolObjectRow, name, row)
     return { ...rest, sizeBytes }
+  },
+
+  /** A build and its modules in one. */
+  merged(row: { readonly build_id: number }): Pick<BuildModules, 'merged' | 'mergedLayout'> {
+    const { layout_digest, digest, size_bytes } = check(mergedRow, `build_merged row ${row.build_id}`, row)
+    return { merged: { digest, sizeBytes: size_bytes }, mergedLayout: layout_digest }
+  },
+
+  module(row: { readonly build_id: number; readonly name: string }): BuildModule {
+    const name = `build_modules row ${row.build_id}/${row.name}`
+    const { digest, size_bytes: sizeBytes, ...rest } = check(moduleRow, name, row)
+    return { ...rest, btf: { digest, sizeBytes } }
   },
 
   /** A blob with its size; `name` says which row pointed at it. */

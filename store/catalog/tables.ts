@@ -20,6 +20,8 @@ export interface CatalogTables {
     /** JSON. */
     provenance: string
   }
+  build_merged: { build_id: number; btf_id: number; layout_digest: string }
+  build_modules: { build_id: number; name: string; btf_id: number; origin: string }
   failures: {
     id: Generated<number>
     key: string

@@ -10,6 +10,9 @@ import { xz } from './xz.ts'
  */
 export type DerivedForm = 'gz' | 'br' | 'xz' | `tar.xz:${string}` | `elf:${Arch}`
 
+/** BTF lowered for readers of old, `compat:0.4`: a form that others are made of, and that not the store can make. */
+export type CompatForm = `compat:${string}`
+
 const TAR_XZ = 'tar.xz:'
 const ELF = 'elf:'
 

@@ -1,5 +1,6 @@
 import { catalog } from './001-catalog.ts'
+import { modules } from './002-modules.ts'
 import type { Migration } from './migrate.ts'
 
 /** Every step from an empty database to today's, in order. A step that was released never changes. */
-export const migrations: readonly Migration[] = [catalog]
+export const migrations: readonly Migration[] = [catalog, modules]
