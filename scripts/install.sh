@@ -11,6 +11,7 @@ test="$hub
   bpftool:bpftool readelf:binutils dpkg-deb:dpkg apt-ftparchive:apt-utils gpg:gnupg lz4:lz4 curl:curl wget:wget
   rpmbuild:rpm bsdtar:libarchive-tools cpio:cpio dwz:dwz
   busybox:busybox-static dash:dash shellcheck:shellcheck nginx:nginx-light wrk:wrk execsnoop:libbpf-tools
+  debuginfod-find:debuginfod bpftrace:bpftrace
   rpmbuild:rpm createrepo_c:createrepo-c apache2:apache2-bin /etc/mime.types:media-types"
 
 case "${1:-hub}" in
