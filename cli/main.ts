@@ -160,6 +160,7 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .option('--jobs <n>', 'packages at a time', parseCount)
     .option('--mirror <url>', "a base URL that replaces the source's own mirrors", collect)
     .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
+    .option('--modules', 'take in split BTF of every module too, and all in one (merged)', false)
     .option('--unverified', 'end each download as soon as the BTF is whole, its digest unchecked', false)
     .option('--retry-failed', 'try again what failed or was not there before, whether due or not', false)
     .addOption(dataOption())

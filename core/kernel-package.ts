@@ -53,6 +53,8 @@ export interface KernelPackage {
   readonly images: readonly PackageFile[]
   /** Packages with vmlinux and its DWARF, in the order to try. */
   readonly debugs: readonly PackageFile[]
+  /** Packages with modules and no kernel, each with others; missing where the image's package has them. */
+  readonly modules?: readonly PackageFile[]
   /** False where images of such kernels are known to carry no BTF, so that only a debug package is worth reading. */
   readonly imagesHaveBtf?: boolean
   /**

@@ -34,6 +34,7 @@ export interface CrawlCommandOptions {
   readonly mirror?: readonly string[]
   readonly forceDwarf: boolean
   readonly unverified: boolean
+  readonly modules: boolean
   readonly retryFailed: boolean
 }
 
@@ -140,6 +141,7 @@ function toOptions(command: CrawlCommandOptions): CrawlOptions {
     paholeJobs: availableParallelism(),
     forceDwarf: command.forceDwarf,
     verify: !command.unverified,
+    modules: command.modules,
     retryFailed: command.retryFailed,
   }
 }

@@ -34,6 +34,8 @@ export interface CrawlOptions {
   readonly paholeJobs: number
   readonly forceDwarf: boolean
   readonly verify: boolean
+  /** Take in the modules of each kernel too, also of those that are known without. */
+  readonly modules?: boolean
   readonly retryFailed: boolean
 }
 
@@ -123,6 +125,7 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
   )
   const builds = await deps.catalog.builds()
   const known = new Map(builds.map((build) => [build.key, build]))
+  const withModules = options.modules === true ? await deps.catalog.buildsWithModules() : null
   const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
   const now = deps.now().toISOString()
   const readWhole = wholeParts(indexes)
@@ -134,7 +137,8 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     const due = failure === null || options.retryFailed || failure.nextTryAt <= now
     // A build whose blob was lost (and dropped) is taken in again: the same package gives the same bytes.
     const build = known.get(key)
-    const isKnown = build !== undefined && (await deps.blobs.size(build.btf.digest)) !== null
+    const isWhole = build !== undefined && (withModules?.has(build.id) ?? true)
+    const isKnown = isWhole && (await deps.blobs.size(build.btf.digest)) !== null
     const ready = due && (options.forceDwarf || !isHalfListed(pkg, readWhole))
     const state: PlanState = isKnown ? 'known' : ready ? 'new' : 'waiting'
     if (state === 'new' && left-- <= 0) continue
@@ -252,6 +256,7 @@ async function ingestOne(
         forceDwarf: options.forceDwarf,
         verify: options.verify,
         jobs: options.paholeJobs,
+        modules: options.modules === true,
         signal,
         onProgress: (phase, bytes) => {
           bytesRead = bytes

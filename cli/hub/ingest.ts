@@ -2,10 +2,12 @@ import { layoutDigest, parseBtf } from '../../btf/index.ts'
 import type { Http } from '../../core/http.ts'
 import { type KernelPackage, type PackageFile, packageKey } from '../../core/kernel-package.ts'
 import type { Log } from '../../core/log.ts'
+import { withTempFile } from '../../core/temp-file.ts'
 import { hubVersion } from '../../core/version.ts'
 import { extract, type Extracted, type KernelIds, NoBtfError, type TempSpace } from '../../extractor/index.ts'
 import type { BlobStore, Build, Catalog } from '../../store/index.ts'
 import { typeRange } from './type-range.ts'
+import { ingestModules, spool } from './ingest-modules.ts'
 import { createPackageReader, IngestError, type Meter, type PackageReader } from './read-package.ts'
 
 export interface IngestDeps {
@@ -26,6 +28,8 @@ export interface IngestOptions {
   readonly verify: boolean
   /** Cores for one pahole. */
   readonly jobs: number
+  /** Take in the modules too. */
+  readonly modules?: boolean
   readonly signal: AbortSignal
   readonly onProgress: (phase: string, bytesRead: number) => void
   /** What is told of packages that are about to be read, where their index said too little. */
@@ -51,10 +55,29 @@ export async function ingest(
   deps: IngestDeps,
 ): Promise<Ingested> {
   const meter: Meter = { bytes: 0 }
-  const found = await extractFirst(pkg, options, deps, createPackageReader(deps, options, meter))
+  const reader = createPackageReader(deps, options, meter)
+  const build =
+    options.modules === true
+      ? await withTempFile(deps.tempDir, async (path) => {
+          const found = await extractFirst(pkg, options, deps, reader, path)
+          const added = await record(pkg, found, options, deps)
+          const { url, isDebug, extracted } = found
+          await ingestModules(pkg, added, { path, url, isDebug, btf: extracted.btf }, reader, options, deps)
+          return added
+        })
+      : await record(pkg, await extractFirst(pkg, options, deps, reader, null), options, deps)
+  return { build, bytesRead: meter.bytes }
+}
+
+async function record(
+  pkg: KernelPackage,
+  found: FoundBtf,
+  options: IngestOptions,
+  deps: IngestDeps,
+): Promise<Build> {
   const { file, url, extracted } = found
   const btf = await deps.blobs.put(extracted.btf)
-  const build = await deps.catalog.addBuild({
+  return deps.catalog.addBuild({
     kernel: pkg.kernel,
     flavour: pkg.flavour,
     series: pkg.series,
@@ -76,7 +99,6 @@ export async function ingest(
       hubVersion,
     },
   })
-  return { build, bytesRead: meter.bytes }
 }
 
 interface FoundBtf {
@@ -133,12 +155,13 @@ export function worthReading(
   ].filter(({ files }) => files.length > 0)
 }
 
-/** Image first, DWARF where the image has no BTF. */
+/** Image first, DWARF where the image has no BTF; the package that had it is then at `spoolPath`, where one is given. */
 async function extractFirst(
   pkg: KernelPackage,
   options: IngestOptions,
   deps: IngestDeps,
   reader: PackageReader,
+  spoolPath: string | null,
 ): Promise<FoundBtf> {
   const expected = await typeRange(pkg, deps)
   let image: KernelIds | null = null
@@ -146,10 +169,10 @@ async function extractFirst(
     try {
       const told = options.details === undefined ? files : await options.details(files)
       const { file, url, result } = await reader.readAny(told, (input, onProgress) =>
-        extract(input, {
+        extract(spoolPath === null ? input : { ...input, bytes: spool(input.bytes, spoolPath) }, {
           release: pkg.kernel.release,
           forceDwarf: isDebug && options.forceDwarf,
-          readToEnd: options.verify,
+          readToEnd: options.verify || spoolPath !== null,
           readToEndWithoutBtf: !isDebug,
           tempDir: deps.tempDir,
           tempSpace: deps.tempSpace,
