@@ -27,7 +27,7 @@ export interface Store {
  */
 export async function openStore(dataDir: string, options: { readOnly?: boolean } = {}): Promise<Store> {
   const tempDir = join(dataDir, 'tmp')
-  if (options.readOnly !== true) await prepare(tempDir)
+  if (options.readOnly !== true) await prepare(dataDir)
   const blobs = await openDiskBlobs(dataDir, options)
   const catalog = await openCatalog(join(dataDir, 'catalog.sqlite'), options)
   const derived = createDerived({ blobs, catalog })
@@ -36,7 +36,7 @@ export async function openStore(dataDir: string, options: { readOnly?: boolean }
     blobs,
     derived,
     tempDir,
-    tempDirs: [tempDir, blobTempDir(dataDir)],
+    tempDirs: [...ownTempDirs(dataDir), blobTempDir(dataDir)],
     async close() {
       await derived.settle()
       await catalog.close()
@@ -44,11 +44,17 @@ export async function openStore(dataDir: string, options: { readOnly?: boolean }
   }
 }
 
-async function prepare(tempDir: string): Promise<void> {
+/** Where files are being written, besides the blobs' own place: reports and lock holders beside what they become. */
+function ownTempDirs(dataDir: string): string[] {
+  return [join(dataDir, 'tmp'), dataDir, join(dataDir, 'locks')]
+}
+
+async function prepare(dataDir: string): Promise<void> {
+  const tempDir = join(dataDir, 'tmp')
   try {
     await mkdir(tempDir, { recursive: true })
   } catch (err) {
     throw writeError(`making the data folder ${tempDir}`, err)
   }
-  await removeStaleTempFiles(tempDir)
+  for (const dir of ownTempDirs(dataDir)) await removeStaleTempFiles(dir)
 }

@@ -27,11 +27,12 @@ it('removes what a dead process left, and nothing that may still be in use', asy
   const dead = await deadPid()
   await leave(dir, `${dead}-aa.tmp`, 20 * MINUTE_MS)
   await leave(dir, `${dead}-aa.tmp-wal`, 20 * MINUTE_MS)
+  await leave(dir, `.last-crawl.json.${dead}-ab.tmp`, 20 * MINUTE_MS)
   await leave(dir, `${dead}-bb.tmp`, 1 * MINUTE_MS)
   await leave(dir, `${alive.pid}-cc.tmp`, 0)
   await leave(dir, `${process.pid}-dd.tmp`, 0)
   await leave(dir, 'README', 9000 * MINUTE_MS)
-  expect(await removeStaleTempFiles(dir)).toBe(2)
+  expect(await removeStaleTempFiles(dir)).toBe(3)
   expect((await readdir(dir)).sort()).toEqual(
     [`${dead}-bb.tmp`, `${alive.pid}-cc.tmp`, `${process.pid}-dd.tmp`, 'README'].sort(),
   )

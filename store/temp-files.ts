@@ -12,8 +12,8 @@ export interface TempFile {
   readonly stale: boolean
 }
 
-/** As `core/temp-file` names them, with what SQLite puts beside a database. */
-const TEMP_NAME = /^(\d+)-[0-9a-f]+\.tmp(-wal|-shm|-journal)?$/
+/** As `core/temp-file` names them, alone or after what they were to become, with what SQLite puts beside a database. */
+const TEMP_NAME = /^(?:\..+\.)?(\d+)-[0-9a-f]+\.tmp(-wal|-shm|-journal)?$/
 
 /**
  * A dead owner's file is left alone for so long, because the owner may live in another process namespace that shares

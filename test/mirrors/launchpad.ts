@@ -27,6 +27,7 @@ export function addToLaunchpad(root: string, { name, version, arch, folder }: Re
     self_link: `${LAUNCHPAD_ORIGIN}/launchpad/publications/1`,
     display_name: `${name} ${version} in focal ${arch}`,
     status: 'Superseded',
+    pocket: 'Updates',
     binary_package_name: name,
     binary_package_version: version,
     is_debug: true,
