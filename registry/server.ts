@@ -63,6 +63,8 @@ export interface RunningRegistry {
 }
 
 const POLL_MS = 250
+/** Connections that wait to be taken, as far as the system lets it (net.core.somaxconn): a fleet may start at once. */
+const BACKLOG = 16_384
 /** How often a hub that stops looks for connections that have become idle. */
 const SWEEP_MS = 100
 
@@ -135,7 +137,7 @@ function sendHot(hub: Hub, incoming: IncomingMessage, outgoing: ServerResponse):
 function listen(server: Server, options: ServerOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen(options.port, options.host, () => {
+    server.listen(options.port, options.host, BACKLOG, () => {
       server.off('error', reject)
       resolve()
     })
