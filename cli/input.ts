@@ -13,6 +13,8 @@ export type ReadOptions = Partial<
   Pick<ExtractOptions, 'release' | 'forceDwarf' | 'readToEnd' | 'onProgress' | 'tempDir' | 'jobs'>
 >
 
+const defaults = { release: null, forceDwarf: false, readToEnd: true, tempDir: tmpdir(), jobs: 1 }
+
 /** Takes the BTF out of a path or URL, whatever kind of file it is. Throws `ExtractError`, `HttpError` or ENOENT. */
 export async function extractFrom(
   pathOrUrl: string,
@@ -21,17 +23,21 @@ export async function extractFrom(
 ): Promise<Extracted> {
   return await extract(
     { name: pathOrUrl, bytes: await openInput(pathOrUrl, io.http, io.signal) },
-    {
-      release: null,
-      forceDwarf: false,
-      readToEnd: true,
-      tempDir: tmpdir(),
-      jobs: 1,
-      ...options,
-      signal: io.signal,
-      log: io.log,
-    },
+    { ...defaults, ...options, signal: io.signal, log: io.log },
   )
+}
+
+/** The same of bytes that are in memory; `name` is for messages. */
+export async function extractBytes(
+  name: string,
+  bytes: Uint8Array,
+  options: ReadOptions,
+  io: { readonly log: Log; readonly signal: AbortSignal },
+): Promise<Extracted> {
+  const whole = async function* (): AsyncGenerator<Uint8Array> {
+    yield bytes
+  }
+  return extract({ name, bytes: whole() }, { ...defaults, ...options, ...io })
 }
 
 /** The bytes of a path or URL as they come. Throws HttpError, or ENOENT and its like while they are read. */

@@ -172,10 +172,13 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
 
   program
     .command('import <path...>')
-    .description('take in BTF files: one with --as, or folders in the layout of btfhub')
+    .description(
+      'take in BTF: a file with --as, folders in the layout of btfhub, or exports of hubs, also by URL',
+    )
     .option('--as <kernel>', 'DISTRO/VERSION/ARCH/RELEASE of a single file')
     .option('--build-id <hex>', 'its GNU build-id, with --as')
     .option('--banner <text>', 'its text of /proc/version, with --as')
+    .addOption(keyOption())
     .addOption(dataOption())
     .addOption(jsonOption())
     .action(async (paths, options) => {
@@ -294,13 +297,14 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
       await coverage(options, invocation())
     })
   program
-    .command('verify')
-    .description('audit every blob and every row that points at one')
+    .command('verify [dir]')
+    .description('audit every blob and every row that points at one; or every file of an export')
+    .addOption(keyOption())
     .addOption(dataOption())
     .addOption(jsonOption())
-    .action(async (options) => {
+    .action(async (dir, options) => {
       const { verify } = await import('./commands/verify.ts')
-      await verify(options, invocation())
+      await verify(dir, options, invocation())
     })
   program
     .command('gc')

@@ -1,17 +1,17 @@
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createReadStream } from 'node:fs'
-import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join, normalize } from 'node:path'
+import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { rawBtf } from '../btf/index.ts'
 import { seal } from '../core/signed-index/index.ts'
 import { silentLog } from '../core/log.ts'
 import { MinBtfs, type RunningRegistry, startRegistry } from '../registry/index.ts'
 import { exportTo, testKey } from '../test/helpers/export.ts'
+import { serveFiles } from '../test/helpers/file-server.ts'
 import { addKernel, addTool, compileTool, tinyKernel } from '../test/helpers/registry.ts'
 import { openTestStore, type TestStore } from '../test/helpers/store.ts'
 import { type Client, type ClientOptions, createClient } from './client.ts'
@@ -32,6 +32,7 @@ let registry: RunningRegistry
 let dir: string
 let tree: string
 let plain: string
+let plainServer: Awaited<ReturnType<typeof serveFiles>>
 const open: { close(): unknown }[] = []
 
 beforeAll(async () => {
@@ -51,10 +52,12 @@ beforeAll(async () => {
   for (const tool of await store.catalog.tools()) for (const btf of digests) await minBtfs.get(tool, btf)
   await exportTo(tree, store, key)
   registry = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
-  plain = await serveFiles(tree, false)
+  plainServer = await serveFiles(tree)
+  plain = plainServer.url
 }, 120_000)
 
 afterAll(async () => {
+  plainServer.close()
   await registry.stop()
   await store.cleanUp()
   await rm(dir, { recursive: true })
@@ -72,25 +75,11 @@ function clientOf(hub: string, options: Partial<ClientOptions> = {}): Client {
   return client
 }
 
-/** A server of plain files that knows nothing of hubs: no queries, no POST. */
-async function serveFiles(root: string, closes = true): Promise<string> {
-  const server: Server = createServer((incoming, outgoing) => {
-    const { pathname } = new URL(incoming.url ?? '/', 'http://h')
-    const path = join(root, normalize(decodeURIComponent(pathname)))
-    stat(path).then(
-      (stats) => {
-        if (incoming.method !== 'GET') outgoing.writeHead(405).end('<html>405</html>')
-        else if (!stats.isFile()) outgoing.writeHead(403).end()
-        else createReadStream(path).pipe(outgoing.writeHead(200, { 'content-length': stats.size }))
-      },
-      () => outgoing.writeHead(404, { 'content-type': 'text/html' }).end('<html>404</html>'),
-    )
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  server.unref()
-  if (closes) open.push({ close: () => server.close() })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+/** Until the test is over. */
+async function serve(root: string): Promise<string> {
+  const server = await serveFiles(root)
+  open.push(server)
+  return server.url
 }
 
 function failsWith(code: ClientErrorCode, part = ''): Error {
@@ -158,7 +147,7 @@ describe('a tree of plain files', () => {
   })
 
   it('is no hub at all where it has no index', async () => {
-    const empty = await serveFiles(join(dir, 'nothing'))
+    const empty = await serve(join(dir, 'nothing'))
     await expect(clientOf(empty).fetchBtf(focal)).rejects.toThrow(failsWith('UNAVAILABLE'))
   })
 })
@@ -167,7 +156,7 @@ describe('with a key', () => {
   const keys = [key.publicKey]
 
   it('a hub without a signed index is not believed', async () => {
-    const empty = await serveFiles(join(dir, 'nothing'))
+    const empty = await serve(join(dir, 'nothing'))
     await expect(clientOf(empty, { keys }).fetchBtf(focal)).rejects.toThrow(
       failsWith('UNVERIFIED', 'no signed index'),
     )
@@ -190,7 +179,7 @@ describe('with a key', () => {
       lifetimeMs: 3600_000,
       forms: ['gz'],
     })
-    const url = await serveFiles(old)
+    const url = await serve(old)
     await expect(clientOf(url, { keys }).fetchBtf(focal)).rejects.toThrow(
       failsWith('UNVERIFIED', 'expired at 2026-01-01'),
     )
@@ -199,7 +188,7 @@ describe('with a key', () => {
 
   it('an index older than one seen before is refused, for each hub and key', async () => {
     const moving = join(dir, 'moving')
-    const url = await serveFiles(moving)
+    const url = await serve(moving)
     const cacheDir = join(dir, 'rollback-cache')
     const at = (hours: number): Date => new Date(Date.now() + hours * 3600_000)
     await exportTo(moving, store, key, { now: at(-1), forms: ['gz'] })
@@ -217,7 +206,7 @@ describe('with a key', () => {
 
   it('what was answered without one does not answer when no hub can be asked', async () => {
     const cacheDir = join(dir, 'offline-cache')
-    const url = await serveFiles(tree)
+    const url = await serve(tree)
     await clientOf(url, { cacheDir }).fetchBtf(focal)
     for (const thing of open.splice(0)) await thing.close()
     expect(await clientOf(url, { cacheDir }).fetchBtf(focal)).toMatchObject({ from: 'offline' })
@@ -233,7 +222,7 @@ describe('with a key', () => {
     const { payload } = JSON.parse(text.toString()) as { payload: string }
     const gone = { ...(JSON.parse(payload) as object), release_shards: ['0'.repeat(64)], version: 1 }
     let first = true
-    const root = await serveFiles(other)
+    const root = await serve(other)
     const server = createServer((incoming, outgoing) => {
       if (incoming.url === '/v1/index.json' && first) {
         first = false

@@ -81,13 +81,18 @@ function candidate(hub: string, wire: ShardBuild): Candidate {
   if (arch === null || digest === null || layoutDigest === null) {
     throw new ClientError('UNVERIFIED', `${hub}: a build of its index is none: ${wire.key}`)
   }
-  const { build_id: buildId, banner, package_version: packageVersion } = wire.provenance
+  const { build_id: buildId, debug_build_id: debugBuildId, banner } = wire.provenance
   return {
     id: wire.id,
     kernel: { ...wire.kernel, arch },
     btf: { digest },
     layoutDigest,
-    provenance: { buildId, banner, packageVersion },
+    provenance: {
+      buildId,
+      debugBuildId: debugBuildId ?? null,
+      banner,
+      packageVersion: wire.provenance.package_version,
+    },
     wire,
   }
 }

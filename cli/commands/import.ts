@@ -3,13 +3,17 @@ import { join, relative, sep } from 'node:path'
 import { layoutDigest, parseBtf } from '../../btf/index.ts'
 import { describeError, isAbort } from '../../core/errors.ts'
 import { formatKernel, type Kernel, makeKernel, parseBuildId, parseKernel } from '../../core/kernel.ts'
+import { parsePublicKey } from '../../core/signed-index/index.ts'
 import { hubVersion } from '../../core/version.ts'
 import type { Build, Store } from '../../store/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
+import { isExport, openSource } from '../export/folder-source.ts'
+import { importExport } from '../hub/import-export.ts'
+import type { ImportOutcome } from '../hub/import-outcome.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
 import { withStore } from '../hub/open.ts'
 import { cliHttp } from '../http.ts'
-import { extractFrom, isUrl } from '../input.ts'
+import { extractBytes, extractFrom, isUrl } from '../input.ts'
 import type { Extracted } from '../../extractor/index.ts'
 import type { Invocation } from '../main.ts'
 import { createProgress, formatBytes } from '../terminal.ts'
@@ -20,6 +24,8 @@ export interface ImportOptions {
   readonly as?: string
   readonly buildId?: string
   readonly banner?: string
+  /** Public keys of hubs whose exports are believed. */
+  readonly key?: readonly string[]
 }
 
 /** One file that is to be taken in, and as what. */
@@ -30,17 +36,10 @@ interface ImportItem {
   readonly banner: string | null
 }
 
-interface ImportOutcome {
-  readonly path: string
-  readonly kernel: string | null
-  readonly outcome: 'imported' | 'known' | 'failed' | 'skipped'
-  readonly digest: string | null
-  readonly reason: string | null
-}
-
 /**
  * `btfhub import PATH…`: a single BTF with `--as`, or every `DISTRO/VERSION/ARCH/RELEASE.btf[.xz|.gz|.tar.xz]` below
- * a folder. Each is validated like any other; what fails is told and the rest goes on. Exit code 1 where one failed.
+ * a folder, or an export of a hub, a folder or the URL of one. Each is validated like any other; what fails is told and
+ * the rest goes on. Exit code 1 where one failed, 5 where an export is not believed.
  */
 export async function importBtf(
   paths: readonly string[],
@@ -49,12 +48,33 @@ export async function importBtf(
 ): Promise<void> {
   const { terminal, signal } = invocation
   const outcomes: ImportOutcome[] = []
-  const items = options.as === undefined ? await findItems(paths, outcomes) : [singleItem(paths, options)]
+  const exports = options.as === undefined ? await findExports(paths) : []
+  const others = paths.filter((path) => !exports.includes(path))
+  if (others.length > 0 && options.key !== undefined) {
+    throw new UsageError(`${others[0]}: no export with a signed index, and --key says that it must be`)
+  }
+  const items = options.as === undefined ? await findItems(others, outcomes) : [singleItem(paths, options)]
   await withStore({ data: options.data }, invocation, async (store, log) => {
     const http = cliHttp(invocation.env, log)
     const progress = createProgress(terminal)
     const minMaker = createMinMaker(store, log)
     try {
+      for (const path of exports) {
+        const done = await importExport(await openSource(path, http, signal), {
+          store,
+          minMaker,
+          keys: (options.key ?? []).map(parsePublicKey),
+          seenDir: join(options.data, 'seen-v1'),
+          extract: (name, bytes) => extractBytes(name, bytes, { tempDir: store.tempDir }, { log, signal }),
+          signal,
+          onOutcome({ kernel, outcome, reason }, count, total) {
+            const name = `${path}: ${count} of ${total}`
+            if (outcome === 'failed') terminal.err(`${kernel}: FAILED: ${reason}`)
+            else if (terminal.isInteractive) progress.finish(name, `${name}: ${kernel}: ${outcome}`)
+          },
+        })
+        outcomes.push(...done)
+      }
       for (const item of items) {
         if (signal.aborted) break
         const kernel = formatKernel(item.kernel)
@@ -119,22 +139,33 @@ function singleItem(paths: readonly string[], options: ImportOptions): ImportIte
   return { path, kernel: parseKernel(options.as ?? ''), buildId, banner: options.banner?.trimEnd() ?? null }
 }
 
+/** Those that are exports of hubs; what is at a URL can be nothing else. */
+async function findExports(paths: readonly string[]): Promise<readonly string[]> {
+  const found = await Promise.all(paths.map(async (path) => isUrl(path) || (await isExport(path))))
+  return paths.filter((_, i) => found[i])
+}
+
 const BTF_FILE = /^(.+)\.btf(\.xz|\.gz|\.zst|\.tar\.xz|\.tar\.gz)?$/
 
 /** The files of a btfhub-shaped tree. Sidecars and the like are passed over; misplaced BTF is told of. */
 async function findItems(paths: readonly string[], outcomes: ImportOutcome[]): Promise<ImportItem[]> {
   const items: ImportItem[] = []
   for (const root of paths) {
-    if (isUrl(root) || !(await stat(root)).isDirectory()) {
+    if (!(await stat(root)).isDirectory()) {
       throw new UsageError(`${root}: a single file needs --as DISTRO/VERSION/ARCH/RELEASE`)
     }
-    const names = await readdir(root, { recursive: true })
-    for (const name of names.sort()) {
+    const entries = await readdir(root, { recursive: true, withFileTypes: true })
+    const files = entries.map((entry) => ({
+      entry,
+      name: relative(root, join(entry.parentPath, entry.name)),
+    }))
+    for (const { entry, name } of files.sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const parts = name.split(sep)
       const release = BTF_FILE.exec(parts.at(-1) ?? '')?.[1]
       if (release === undefined) continue
       const path = join(root, name)
       try {
+        if (!entry.isFile()) throw new UsageError('not a regular file')
         items.push({ path, kernel: kernelAt(parts, release), buildId: null, banner: null })
       } catch (err) {
         const reason = describeError(err)

@@ -80,7 +80,11 @@ function addBlobs({ index, tools, minBtfs, add }: Parts): void {
 
 /** debuginfod's path. */
 function addByBuildId({ index, add }: Parts): void {
-  const ids = new Set(index.entries.flatMap(({ builds }) => builds.map((b) => b.provenance.buildId)))
+  const ids = new Set(
+    index.entries.flatMap(({ builds }) =>
+      builds.flatMap((b) => [b.provenance.buildId, b.provenance.debugBuildId]),
+    ),
+  )
   for (const buildId of ids) {
     const build = buildId === null ? null : found(index, { buildId })
     if (build !== null) add(`buildid/${buildId}/section/.BTF`, build.btf.digest)

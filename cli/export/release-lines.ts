@@ -7,7 +7,7 @@ import type { BlobRef, Build, Tool } from '../../store/index.ts'
  * All builds of one release in lines that a shell can read, `/v1/releases/RELEASE`, newest first; `-` stands for what is
  * not known:
  *
- *     build DIGEST LAYOUT DISTRO VERSION ARCH BUILDID BANNER…
+ *     build DIGEST LAYOUT DISTRO VERSION ARCH BUILDID[,BUILDID] BANNER…
  *     min NAME@VERSION BTF-DIGEST MIN-DIGEST
  */
 export function releaseLines(
@@ -23,7 +23,7 @@ export function releaseLines(
       kernel.distro,
       kernel.version,
       kernel.arch,
-      provenance.buildId ?? '-',
+      idsOf(provenance),
       plain(provenance.banner),
     ].join(' '),
   )
@@ -33,6 +33,11 @@ export function releaseLines(
     }
   }
   return lines.map((line) => `${line}\n`).join('')
+}
+
+function idsOf({ buildId, debugBuildId }: Build['provenance']): string {
+  const ids = [buildId, debugBuildId].filter((id) => id !== null)
+  return ids.length === 0 ? '-' : ids.join(',')
 }
 
 /** A banner comes from an image: one that is not a line of plain text is as good as not known. */

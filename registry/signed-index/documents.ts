@@ -82,9 +82,11 @@ function buildShard(
 function buildIdShards(builds: readonly Build[], digits: number): BuildIdShard[] {
   const releases = new Map<string, Set<string>>()
   for (const { kernel, provenance } of builds) {
-    if (provenance.buildId === null) continue
-    const known = releases.get(provenance.buildId) ?? new Set()
-    releases.set(provenance.buildId, known.add(kernel.release))
+    for (const id of [provenance.buildId, provenance.debugBuildId]) {
+      if (id === null) continue
+      const known = releases.get(id) ?? new Set()
+      releases.set(id, known.add(kernel.release))
+    }
   }
   const shards: BuildIdShard[] = Array.from({ length: 16 ** digits }, () => ({}))
   for (const [buildId, of] of [...releases].sort(([a], [b]) => (a < b ? -1 : 1))) {
