@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { benchExtract } from './extract.bench.ts'
+import { benchExtractLarge } from './extract-large.bench.ts'
 import { benchIndex } from './index.bench.ts'
 import { benchMinimize } from './minimize.bench.ts'
 import { benchRegistry } from './registry.bench.ts'
@@ -14,6 +15,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   minimize: benchMinimize,
   registry: benchRegistry,
   extract: benchExtract,
+  'extract-large': benchExtractLarge,
 }
 
 /** `make bench`, or `node dist/bench/main.js NAME…`: ratios, each measured side by side in this run. */

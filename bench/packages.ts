@@ -25,8 +25,8 @@ export function cacheDir(): string {
   return process.env['BTFHUB_TEST_CACHE'] ?? join(tmpdir(), 'btfhub-test-cache')
 }
 
-/** The newest cloud kernel of Debian 12 that the machine's mirror has with its debug package, downloaded once. */
-export async function debianPair(): Promise<PackagePair> {
+/** The newest kernel of Debian 12, of such releases, that the mirror has with its debug package, downloaded once. */
+export async function debianPair(releases = /^6\.1\..*-cloud-amd64$/): Promise<PackagePair> {
   const http = createHttp({ userAgent: hubUserAgent('bench'), hosts: politeHosts, log: silentLog })
   try {
     const files = await loadSources(join(packageRoot, 'data/sources'))
@@ -46,15 +46,12 @@ export async function debianPair(): Promise<PackagePair> {
     const listings = await Promise.all(sources.map((source) => source.list(scope, context)))
     const pair = listings
       .flatMap((listing) => listing.packages)
-      .filter(
-        (pkg) =>
-          /^6\.1\..*-cloud-amd64$/.test(pkg.kernel.release) && pkg.images.length > 0 && pkg.debugs.length > 0,
-      )
+      .filter((pkg) => releases.test(pkg.kernel.release) && pkg.images.length > 0 && pkg.debugs.length > 0)
       .at(-1)
     const [image] = pair?.images ?? []
     const [debug] = pair?.debugs ?? []
     if (pair === undefined || image === undefined || debug === undefined)
-      throw new Error('no cloud kernel of Debian 12 with debug package')
+      throw new Error(`Debian 12 has no kernel ${String(releases)} with debug package`)
     const dir = join(cacheDir(), 'packages')
     await mkdir(dir, { recursive: true })
     const fetchFile = async (file: PackageFile): Promise<string> => {

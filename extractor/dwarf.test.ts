@@ -1,7 +1,7 @@
 import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { layoutDigest, parseBtf } from '../btf/index.ts'
+import { dedupBtf, layoutDigest, parseBtf, parseElf } from '../btf/index.ts'
 import { importedUnitTags } from './dwz.ts'
 import { extractBytes } from './extract.fixture.ts'
 import { makeKernel, type SampleKernel } from './kernel.fixture.ts'
@@ -73,11 +73,14 @@ describe('DWARF', () => {
     expect((await encodes(at('clang'))).origin).toBe('dwarf')
   })
 
-  it.each(['zlib', 'zlib-gnu'])('in sections compressed with %s is read as any other', async (how) => {
-    run('objcopy', [`--compress-debug-sections=${how}`, kernel.withoutBtf, at(how)])
-    const found = await encodes(at(how))
-    expect(Buffer.from(found.btf).equals(kernel.btf)).toBe(true)
-  })
+  it.each(['zlib', 'zlib-gnu', 'zstd'])(
+    'in sections compressed with %s is read as any other',
+    async (how) => {
+      run('objcopy', [`--compress-debug-sections=${how}`, kernel.withoutBtf, at(how)])
+      const found = await encodes(at(how))
+      expect(Buffer.from(found.btf).equals(kernel.btf)).toBe(true)
+    },
+  )
 
   it('with relocations left in (--emit-relocs, CONFIG_RELOCATABLE) is read as any other', async () => {
     run('ld', ['-q', '-static', '--build-id=sha1', '-e', '_start', '-o', at('relocs'), at('kernel.o')])
@@ -102,6 +105,32 @@ describe('DWARF', () => {
     },
   )
 
+  it('that dwz went over before its sections were compressed gives the same types', async () => {
+    const plain = await makeUnits('unpacked', ['-gdwarf-5'])
+    const expected = await encodes(plain)
+    run('dwz', [plain])
+    for (const how of ['zlib', 'zstd']) {
+      run('objcopy', [`--compress-debug-sections=${how}`, plain, at(`packed-${how}`)])
+      const found = await encodes(at(`packed-${how}`))
+      expect(layoutDigest(parseBtf(found.btf))).toBe(layoutDigest(parseBtf(expected.btf)))
+    }
+  })
+
+  it('whose compressed sections do not unpack to what they say is malformed, or too much', async () => {
+    run('objcopy', ['--compress-debug-sections=zstd', kernel.withoutBtf, at('lies')])
+    const bytes = await readFile(at('lies'))
+    const info = parseElf(bytes).sections.find((section) => section.name === '.debug_info')
+    const sizeAt = (info?.offset as number) + 8
+    bytes.writeUInt32LE(bytes.readUInt32LE(sizeAt) + 1, sizeAt)
+    await expect(extractBytes(bytes, temp(), { forceDwarf: true })).rejects.toMatchObject({
+      code: 'MALFORMED',
+    })
+    bytes.writeUInt32LE(1000, sizeAt)
+    await expect(extractBytes(bytes, temp(), { forceDwarf: true })).rejects.toMatchObject({ code: 'LIMIT' })
+    bytes.writeUInt32LE(0x7fffffff, sizeAt + 4)
+    await expect(extractBytes(bytes, temp(), { forceDwarf: true })).rejects.toMatchObject({ code: 'LIMIT' })
+  })
+
   it('that dwz moved to another file is refused with that reason', async () => {
     const plain = await makeUnits('shared', ['-gdwarf-4'])
     for (const name of ['m1', 'm2']) await copyFile(plain, at(name))
@@ -121,6 +150,26 @@ describe('DWARF', () => {
     }
     expect(copies(await readFile(at('kabi.btf')))).toBe(2)
     expect(copies((await encodes(vmlinux)).btf)).toBe(1)
+  })
+})
+
+describe('struct ring_buffer of two files', () => {
+  it('is why task_struct is there twice, in CentOS 7 too, and is no reason to keep it so', async () => {
+    const unit = (own: string): string => `
+      struct ring_buffer { ${own} };
+      struct perf_event { struct ring_buffer *rb; };
+      struct task_struct { int pid; struct perf_event *events; };
+      struct task_struct *task_${own.length}; struct ring_buffer *rb_${own.length};`
+    const flags = ['-g', '-O1', '-fno-pie', '-ffreestanding', '-c', '-x', 'c', '-']
+    run('gcc', [...flags, '-o', at('perf.o')], Buffer.from(unit('int nr_pages; int poll;')))
+    run('gcc', [...flags, '-o', at('trace.o')], Buffer.from(unit('unsigned long flags;')))
+    run('ld', ['-r', '-o', at('both.o'), at('perf.o'), at('trace.o')])
+    run('pahole', ['-j1', `--btf_encode_detached=${at('both.btf')}`, at('both.o')])
+    const twice = parseBtf(new Uint8Array(await readFile(at('both.btf'))))
+    const merged = parseBtf(dedupBtf(twice, { mergeEqual: true }))
+    const copies = (btf: typeof twice, name: string): number => btf.idsByName(name).length
+    expect([copies(twice, 'task_struct'), copies(twice, 'ring_buffer')]).toEqual([2, 2])
+    expect([copies(merged, 'task_struct'), copies(merged, 'ring_buffer')]).toEqual([1, 2])
   })
 })
 

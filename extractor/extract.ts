@@ -57,7 +57,7 @@ async function searchInput(
   tempPath: string,
 ): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
   const { release, forceDwarf, jobs, signal, expected = null } = options
-  const tempSpace = options.tempSpace ?? new TempSpace(options.tempDir)
+  const tempSpace = spaceOf(options)
   const wanted = { release, forceDwarf, jobs, signal, expected, tempPath, tempSpace }
   let check: PayloadCheck | null = null
   let ids: KernelIds = { buildId: null, banner: null }
@@ -93,7 +93,7 @@ async function finish(found: Found, check: PayloadCheck | null, reading: Reading
   }
   source.enter('encoding')
   const { tempDir, jobs, expected = null } = options
-  const encoding = { name: source.name, tempDir, jobs, expected }
+  const encoding = { name: source.name, tempDir, space: spaceOf(options), jobs, expected }
   const encoded = await beside(
     (signal) => encodeDwarf(found.path, { ...encoding, signal }),
     () => readOn(check, reading),
@@ -108,6 +108,10 @@ async function finish(found: Found, check: PayloadCheck | null, reading: Reading
     warnings: [...warnings, ...encoded.warnings],
     ...read(source, options),
   }
+}
+
+function spaceOf({ tempSpace, tempDir }: ExtractOptions): TempSpace {
+  return tempSpace ?? new TempSpace(tempDir)
 }
 
 function read(source: Input, options: ExtractOptions): Pick<Extracted, 'sha256' | 'bytesRead'> {

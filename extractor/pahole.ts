@@ -5,7 +5,9 @@ import { readFile, stat } from 'node:fs/promises'
 import { type Child, confined, type Exit, type Program, start } from './child.ts'
 import { type PaholeAbilities, paholeFlags } from './pahole-flags.ts'
 import { readDwz } from './dwz.ts'
+import { unpackDebugSections } from './plain-sections.ts'
 import { type SoundBtf, soundBtf } from './sound-btf.ts'
+import type { TempSpace } from './temp-space.ts'
 import { ExtractError, type TypeRange } from './types.ts'
 
 const PAHOLE: Program = { name: 'pahole', packages: 'pahole (on older systems: dwarves)' }
@@ -23,6 +25,8 @@ export interface Encoding {
   /** For messages. */
   readonly name: string
   readonly tempDir: string
+  /** Room in that folder, for debug sections that have to be unpacked; without, nobody else's files are reckoned with. */
+  readonly space?: TempSpace
   /** Cores to use, where that leaves the output the same. */
   readonly jobs: number
   readonly signal: AbortSignal
@@ -60,6 +64,7 @@ export async function encodeDwarf(
   const timeoutMs = how.timeoutMs ?? limits.process.paholeTimeoutMs
   const timeout = AbortSignal.timeout(timeoutMs)
   const single = paholeFlags(pahole, 1) as string[]
+  await unpackDebugSections(vmlinux, 'zstd', how)
   const notes: string[] = []
   let flags = whole
   for (;;) {
@@ -71,7 +76,7 @@ export async function encodeDwarf(
       if (timeout.aborted) {
         throw new ExtractError('TOOL', `${how.name}: pahole took longer than ${timeoutMs} ms`, { cause: err })
       }
-      const next = await otherWay(vmlinux, how.name, flags, single)
+      const next = await otherWay(vmlinux, how, flags, single)
       if (next === null) throw notes.length === 0 ? err : giveUp(err, notes)
       notes.push(`tried again ${next.how}: ${describeError(err)}`)
       flags = next.flags
@@ -82,15 +87,16 @@ export async function encodeDwarf(
 /** A way that is left after an attempt failed; null where there is none. Throws ExtractError `UNSUPPORTED`. */
 async function otherWay(
   vmlinux: string,
-  name: string,
+  how: Encoding,
   flags: readonly string[],
   single: string[],
 ): Promise<{ readonly how: string; readonly flags: string[] } | null> {
+  await unpackDebugSections(vmlinux, 'all', how)
   const dwz = await readDwz(vmlinux, true)
   if (dwz.refersElsewhere) {
     throw new ExtractError(
       'UNSUPPORTED',
-      `${name}: the DWARF refers to another file, which is not here (.gnu_debugaltlink, made by dwz -m)`,
+      `${how.name}: the DWARF refers to another file, which is not here (.gnu_debugaltlink, made by dwz -m)`,
     )
   }
   if (dwz.hasPartialUnits) return { how: 'without the imported units that dwz made', flags: single }

@@ -100,7 +100,7 @@ describe('damaged packages, images and ELF files', () => {
         )
         expect(build.btf.sizeBytes, sample.name).toBe(kernel.btf.byteLength)
       } finally {
-        await (lab.store as TestStore).cleanUp()
+        await lab.store.cleanUp()
       }
     }
   })
