@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { breakAfter, type Loopback, sendStatic, serveLoopback } from '../test/loopback.ts'
 import { describeError, isAbort } from './errors.ts'
 import { createHttp, type HttpBounds, type HttpClient, hubUserAgent } from './http-client.ts'
+import { Meter } from './http-meter.ts'
 import { HttpError } from './http.ts'
 import { silentLog } from './log.ts'
 
@@ -500,6 +501,19 @@ it('counts what it transferred', async () => {
     bytes: 2 * body.byteLength,
     hosts: { [server.host]: { requests: 2, bytes: 2 * body.byteLength } },
   })
+})
+
+it('counts for whom it transferred, where it is told to', async () => {
+  const server = await serve((_req, res) => res.end('12345'))
+  const http = client()
+  const [one, other] = [new Meter(), new Meter()]
+  for (const meter of [one, one, other]) {
+    await http.metered(meter).document(server.url, { signal: never, maxBytes: 10 })
+  }
+  await text(http, server.url)
+  expect(one.total()).toEqual({ requests: 2, bytes: 10 })
+  expect(other.total()).toEqual({ requests: 1, bytes: 5 })
+  expect(http.stats()).toMatchObject({ requests: 4, bytes: 20 })
 })
 
 describe('a proxy', () => {

@@ -16,7 +16,7 @@ import {
 } from './http-content.ts'
 import { outwardDispatcher, type TlsIdentity } from './http-dispatch.ts'
 import { type Answer, exchange, type ExchangeOptions, Trouble, webUrl } from './http-exchange.ts'
-import { Meter } from './http-meter.ts'
+import { Meter, type Traffic } from './http-meter.ts'
 import { fileDocument, fileStream } from './http-file.ts'
 import { parseRetryAfter, retryDelayMs, type RetryPolicy } from './http-retry.ts'
 import { limits } from './limits.ts'
@@ -52,16 +52,16 @@ export interface HttpBounds {
   readonly maxFailedInRow: number
 }
 
-/** What went over the wire since the client was made. Bytes are those of bodies as they were read. */
-export interface HttpStats {
-  readonly requests: number
-  readonly bytes: number
-  readonly hosts: Readonly<Record<string, { readonly requests: number; readonly bytes: number }>>
+/** What went over the wire since the client was made. */
+export interface HttpStats extends Traffic {
+  readonly hosts: Readonly<Record<string, Traffic>>
 }
 
 /** One run's client: what it learns about ill hosts is forgotten with it. */
 export interface HttpClient extends Http {
   stats(): HttpStats
+  /** The same client, whose requests are counted in `meter` too. */
+  metered(meter: Meter): Http
   /** Closes idle connections; what is under way ends first. */
   close(): Promise<void>
 }
@@ -81,31 +81,37 @@ interface Turn {
   attempt: number
 }
 
+function exchangeOf(options: HttpOptions, bounds: HttpBounds): ExchangeOptions {
+  const common = { env: options.env ?? process.env, connectTimeoutMs: bounds.connectTimeoutMs }
+  const byHost = Object.entries(options.identities ?? {}).map(
+    ([host, tls]) => [host, outwardDispatcher({ ...common, tls })] as const,
+  )
+  return {
+    dispatchers: { byHost: new Map(byHost), others: outwardDispatcher(common) },
+    hosts: new Hosts(options.hosts, bounds.maxFailedInRow),
+    userAgent: options.userAgent,
+    idleTimeoutMs: bounds.idleTimeoutMs,
+    minBytesPerSecond: bounds.minBytesPerSecond,
+    maxRedirects: bounds.maxRedirects,
+    meter: new Meter(),
+  }
+}
+
 class UndiciHttp implements HttpClient {
+  readonly #options: HttpOptions
   readonly #bounds: HttpBounds
   readonly #retry: RetryPolicy
   readonly #exchange: ExchangeOptions
   readonly #log: Log
   readonly #files: boolean
 
-  constructor(options: HttpOptions) {
+  constructor(options: HttpOptions, exchange?: ExchangeOptions) {
+    this.#options = options
     this.#bounds = { ...limits.http, ...options.bounds }
     this.#retry = { ...this.#bounds, random: options.random ?? Math.random }
     this.#log = options.log
     this.#files = options.files ?? false
-    const common = { env: options.env ?? process.env, connectTimeoutMs: this.#bounds.connectTimeoutMs }
-    const byHost = Object.entries(options.identities ?? {}).map(
-      ([host, tls]) => [host, outwardDispatcher({ ...common, tls })] as const,
-    )
-    this.#exchange = {
-      dispatchers: { byHost: new Map(byHost), others: outwardDispatcher(common) },
-      hosts: new Hosts(options.hosts, this.#bounds.maxFailedInRow),
-      userAgent: options.userAgent,
-      idleTimeoutMs: this.#bounds.idleTimeoutMs,
-      minBytesPerSecond: this.#bounds.minBytesPerSecond,
-      maxRedirects: this.#bounds.maxRedirects,
-      meter: new Meter(),
-    }
+    this.#exchange = exchange ?? exchangeOf(options, this.#bounds)
   }
 
   async document(
@@ -178,13 +184,12 @@ class UndiciHttp implements HttpClient {
   }
 
   stats(): HttpStats {
-    const hosts = Object.fromEntries(this.#exchange.meter.hosts)
-    const all = Object.values(hosts)
-    return {
-      requests: all.reduce((sum, host) => sum + host.requests, 0),
-      bytes: all.reduce((sum, host) => sum + host.bytes, 0),
-      hosts: structuredClone(hosts),
-    }
+    const { meter } = this.#exchange
+    return { ...meter.total(), hosts: structuredClone(Object.fromEntries(meter.hosts)) }
+  }
+
+  metered(meter: Meter): Http {
+    return new UndiciHttp(this.#options, { ...this.#exchange, meter: new Meter(this.#exchange.meter, meter) })
   }
 
   async close(): Promise<void> {

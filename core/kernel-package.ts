@@ -57,6 +57,8 @@ export interface KernelPackage {
   readonly modules?: readonly PackageFile[]
   /** False where images of such kernels are known to carry no BTF, so that only a debug package is worth reading. */
   readonly imagesHaveBtf?: boolean
+  /** False where the kernel is known to have no eBPF: nobody needs its BTF. */
+  readonly hasEbpf?: boolean
   /**
    * True where the debug package's vmlinux of such kernels is known to have another build-id than the image: the image
    * is then read for the id that the running kernel has.

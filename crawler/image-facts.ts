@@ -12,6 +12,7 @@ export function withImageFacts(
   return {
     ...pkg,
     imagesHaveBtf: reaches(pkg.packageVersion, fact.btf, compare),
+    ...(fact.ebpf !== undefined && !reaches(pkg.packageVersion, fact.ebpf, compare) && { hasEbpf: false }),
     ...(fact.buildIdsDiffer && { buildIdsDiffer: true }),
   }
 }

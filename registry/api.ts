@@ -113,6 +113,52 @@ export const KernelPage = z
   .meta({ id: 'KernelPage' })
 export type KernelPage = z.infer<typeof KernelPage>
 
+const indexCounts = z.object({ new: count, unchanged: count, absent: count, failed: count })
+
+export const Coverage = z
+  .object({
+    coverage: z
+      .array(
+        z.object({
+          distro: name,
+          version: name,
+          arch: name,
+          flavour: z.string(),
+          listed: count.meta({ description: 'Builds that the distribution offers.' }),
+          embedded: count,
+          dwarf: count,
+          other: count.meta({ description: 'Imported, or made in another way.' }),
+          without_ebpf: count.meta({ description: 'Offered, but known to have no eBPF.' }),
+          missing: count.meta({ description: 'Offered, and not here yet.' }),
+          failed: count.meta({ description: 'Of the missing: tried, without a BTF so far.' }),
+          gone: count.meta({ description: 'Here, and offered no longer.' }),
+        }),
+      )
+      .meta({ description: 'By distribution, version, architecture and flavour.' }),
+    crawls: z
+      .array(
+        z.object({
+          source: z.string(),
+          started_at: time,
+          ended_at: time,
+          interrupted: z.boolean(),
+          known: count,
+          embedded: count,
+          dwarf: count,
+          failed: count,
+          waiting: count,
+          without_ebpf: count,
+          gone: count,
+          indexes: indexCounts,
+          requests: count,
+          bytes: count,
+        }),
+      )
+      .meta({ description: 'How the last crawl of each source went.' }),
+  })
+  .meta({ id: 'Coverage' })
+export type Coverage = z.infer<typeof Coverage>
+
 export const Tool = z
   .object({
     name,

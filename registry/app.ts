@@ -15,6 +15,7 @@ import { archiveRoutes } from './routes/archive.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { btfRoutes } from './routes/btf.ts'
 import { btfhubOnlineRoutes } from './routes/btfhub-online.ts'
+import { coverageRoutes } from './routes/coverage.ts'
 import { coolbpfRoutes } from './routes/coolbpf.ts'
 import { debuginfodRoutes } from './routes/debuginfod.ts'
 import { getShRoutes } from './routes/get-sh.ts'
@@ -46,7 +47,15 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
   const uploads = boundUploads()
   for (const path of UPLOADS) app.use(path, uploads)
   app.use('/v1/*', except([...UPLOADS], boundJson()))
-  for (const routes of [btfRoutes, blobRoutes, kernelRoutes, resolveRoutes, toolRoutes, minimizeRoutes]) {
+  for (const routes of [
+    btfRoutes,
+    blobRoutes,
+    kernelRoutes,
+    coverageRoutes,
+    resolveRoutes,
+    toolRoutes,
+    minimizeRoutes,
+  ]) {
     app.route('/', routes(hub))
   }
   app.doc31('/openapi.json', {

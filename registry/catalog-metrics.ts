@@ -1,6 +1,8 @@
-import type { Failure } from '../store/types.ts'
+import { type Failure, lastCrawls, type SourceCrawl } from '../store/index.ts'
+import { crawlFamilies } from './crawl-metrics.ts'
 import type { Hub } from './hub.ts'
 import { type Family, single } from './metrics.ts'
+import { readSeldom } from './read-seldom.ts'
 import type { Snapshot } from './snapshots.ts'
 
 /** What every scrape reads of the catalog's file is read at most once in this while. */
@@ -10,41 +12,39 @@ const READ_EVERY_MS = 10_000
 interface CatalogFacts {
   readonly failures: readonly Failure[]
   readonly blobs: number
+  readonly crawls: readonly SourceCrawl[]
 }
 
-/** What a hub has, as gauges: kernels, tools, blobs, the newest build of each source, failures by code. */
+/** What a hub has, as gauges: kernels, tools, blobs, the newest build of each source, failures by code, the last crawls. */
 export class CatalogMetrics {
   readonly #hub: Hub
-  #facts: Promise<CatalogFacts> | null = null
-  #readAt = 0
+  readonly #read: () => Promise<CatalogFacts>
 
   constructor(hub: Hub) {
     this.#hub = hub
+    this.#read = readSeldom(READ_EVERY_MS, () => this.#readNow())
   }
 
   /** Throws what the catalog throws. */
   async families(): Promise<Family[]> {
     const snapshot = await this.#hub.snapshots.get()
     const facts = await this.#read()
-    return [...inventory(snapshot), ...newestBuilds(snapshot), ...recorded(facts)]
-  }
-
-  #read(): Promise<CatalogFacts> {
-    const now = performance.now()
-    if (this.#facts !== null && now < this.#readAt + READ_EVERY_MS) return this.#facts
-    this.#readAt = now
-    const reading = this.#readNow()
-    this.#facts = reading
-    reading.catch(() => {
-      if (this.#facts === reading) this.#facts = null
-    })
-    return reading
+    return [
+      ...inventory(snapshot),
+      ...newestBuilds(snapshot),
+      ...recorded(facts),
+      ...crawlFamilies(facts.crawls),
+    ]
   }
 
   async #readNow(): Promise<CatalogFacts> {
     const { catalog } = this.#hub
-    const [failures, blobs] = await Promise.all([catalog.failures(), catalog.referencedBlobs()])
-    return { failures, blobs: blobs.size }
+    const [failures, blobs, crawls] = await Promise.all([
+      catalog.failures(),
+      catalog.referencedBlobs(),
+      lastCrawls(catalog),
+    ])
+    return { failures, blobs: blobs.size, crawls }
   }
 }
 

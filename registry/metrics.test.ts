@@ -2,6 +2,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLog } from '../core/log.ts'
 import { addKernel, addTool, compileTool, tinyKernel } from '../test/helpers/registry.ts'
 import { openTestStore, type TestStore } from '../test/helpers/store.ts'
+import { recordCrawls, recordListings } from '../store/index.ts'
+import { Coverage } from './api.ts'
 import { formatMetrics } from './metrics.ts'
 import { type RunningRegistry, startRegistry } from './server.ts'
 
@@ -28,8 +30,8 @@ afterAll(async () => {
 })
 
 /** Samples by name and labels, as a scrape sees them; every line that is no comment must be one. */
-async function scrape(path = '/metrics'): Promise<Map<string, number>> {
-  const response = await fetch(hub.url + path)
+async function scrape(path = '/metrics', url = hub.url): Promise<Map<string, number>> {
+  const response = await fetch(url + path)
   expect(response.headers.get('content-type')).toBe('text/plain; version=0.0.4; charset=utf-8')
   const text = await response.text()
   expect(text.endsWith('\n')).toBe(true)
@@ -78,6 +80,59 @@ describe('/metrics', () => {
     const newest = [...samples].find(([name]) => name.startsWith('btfhub_newest_build_timestamp_seconds{'))
     expect(newest?.[1]).toBe(Date.parse('2026-01-02T03:04:05.678Z') / 1000)
     expect(samples.get('process_resident_memory_bytes')).toBeGreaterThan(1e6)
+  })
+
+  it('says how the last crawl of each source went, and what is offered against what is here', async () => {
+    const crawl = {
+      startedAt: '2026-11-20T02:00:00.000Z',
+      endedAt: '2026-11-20T02:10:00.000Z',
+      interrupted: false,
+    }
+    const counts = { known: 5, embedded: 2, dwarf: 1, failed: 1, waiting: 4, withoutEbpf: 3, gone: 6 }
+    const indexes = { new: 1, unchanged: 7, absent: 2, failed: 0 }
+    const debian = { source: 'debian', ...crawl, ...counts, indexes, requests: 12, bytes: 3456 }
+    await recordCrawls([debian, { ...debian, source: 'centos', interrupted: true }], store.catalog)
+    await recordCrawls([{ ...debian, known: 8, endedAt: '2026-11-21T02:10:00.000Z' }], store.catalog)
+    const listing = { source: 'debian', distro: 'debian', version: '12', arch: 'x86_64', at: crawl.endedAt }
+    const builds = [
+      ['debian/x', 'default'],
+      ['debian/y', 'default'],
+    ] as const
+    await recordListings(
+      [{ ...listing, builds, withoutEbpf: new Set(['debian/y']), whole: true }],
+      store.catalog,
+    )
+    // What every scrape reads is read but seldom: another registry asks anew.
+    const other = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
+    try {
+      const samples = await scrape('/metrics', other.url)
+      const of = (name: string): number | undefined => samples.get(`btfhub_last_crawl_${name}`)
+      expect(of('ended_timestamp_seconds{source="debian"}')).toBe(Date.parse('2026-11-21T02:10:00Z') / 1000)
+      expect(of('started_timestamp_seconds{source="centos"}')).toBe(Date.parse('2026-11-20T02:00:00Z') / 1000)
+      expect([of('interrupted{source="debian"}'), of('interrupted{source="centos"}')]).toEqual([0, 1])
+      for (const [outcome, count] of Object.entries({ ...counts, known: 8 })) {
+        const label = outcome === 'withoutEbpf' ? 'without_ebpf' : outcome
+        expect(of(`builds{source="debian",outcome="${label}"}`)).toBe(count)
+      }
+      expect(of('indexes{source="debian",outcome="unchanged"}')).toBe(7)
+      expect([of('requests{source="centos"}'), of('bytes{source="centos"}')]).toEqual([12, 3456])
+      const answer = Coverage.parse(await (await fetch(`${other.url}/v1/coverage`)).json())
+      expect(answer.crawls).toMatchObject([
+        { source: 'centos', interrupted: true },
+        { source: 'debian', known: 8, ended_at: '2026-11-21T02:10:00.000Z' },
+      ])
+      const offered = answer.coverage.find(({ flavour, listed }) => flavour === 'default' && listed > 0)
+      expect(offered).toMatchObject({
+        distro: 'debian',
+        version: '12',
+        listed: 2,
+        missing: 1,
+        failed: 1,
+        without_ebpf: 1,
+      })
+    } finally {
+      await other.stop()
+    }
   })
 
   it('has one label set for whatever paths are made up', async () => {

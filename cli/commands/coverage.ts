@@ -1,4 +1,4 @@
-import { coverage as coverageOf } from '../hub/coverage.ts'
+import { coverage as coverageOf } from '../../store/index.ts'
 import { withStore } from '../hub/open.ts'
 import type { Invocation } from '../main.ts'
 import { formatTable } from '../terminal.ts'
@@ -10,18 +10,30 @@ export async function coverage(
 ): Promise<void> {
   const { terminal } = invocation
   await withStore({ data: options.data }, invocation, async ({ catalog }) => {
-    const rows = await coverageOf(catalog, {
-      get: (key) => catalog.indexMemo(key),
-      put: (key, memo) => catalog.putIndexMemo(key, memo),
-    })
+    const rows = await coverageOf(catalog)
     if (options.json) {
       terminal.out(JSON.stringify(rows, null, 2))
       return
     }
-    const columns = ['listed', 'embedded', 'dwarf', 'other', 'missing', 'failed', 'gone'] as const
+    const columns = [
+      'listed',
+      'embedded',
+      'dwarf',
+      'other',
+      'withoutEbpf',
+      'missing',
+      'failed',
+      'gone',
+    ] as const
     terminal.out(
       formatTable(
-        ['DISTRO', 'VERSION', 'ARCH', 'FLAVOUR', ...columns.map((name) => name.toUpperCase())],
+        [
+          'DISTRO',
+          'VERSION',
+          'ARCH',
+          'FLAVOUR',
+          ...columns.map((name) => (name === 'withoutEbpf' ? 'NO EBPF' : name.toUpperCase())),
+        ],
         rows.map((row) => [
           row.distro,
           row.version,

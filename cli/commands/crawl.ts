@@ -2,17 +2,19 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
 import type { HttpClient } from '../../core/http-client.ts'
+import { Meter, type Traffic } from '../../core/http-meter.ts'
 import { createLog } from '../../core/log.ts'
 import { writeFileAtomic } from '../../core/temp-file.ts'
 import { hostPolicies } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
-import { withLock } from '../../store/index.ts'
+import { recordCrawls, withLock } from '../../store/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { cliHttp } from '../http.ts'
 import { type CrawlDeps, type CrawlOptions, planCrawl, runCrawl } from '../hub/crawl.ts'
 import { describePlan, describeReport, planFacts } from '../hub/crawl-report.ts'
 import { withStore } from '../hub/open.ts'
 import { repeat } from '../hub/schedule.ts'
+import { sourceCrawls } from '../hub/source-crawls.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
 import { indexCache, openSources } from '../hub/sources.ts'
 import type { Invocation } from '../main.ts'
@@ -74,6 +76,13 @@ async function crawlOnce(
     const progress = createProgress(terminal)
     const minMaker = createMinMaker(store, log)
     const cache = indexCache(catalog)
+    const meters = new Map<string, Meter>()
+    const meterOf = (source: string): Meter => {
+      const meter = meters.get(source) ?? new Meter()
+      meters.set(source, meter)
+      return meter
+    }
+    const traffic = (source: string): Traffic => meterOf(source).total()
     const deps: CrawlDeps = {
       http,
       catalog,
@@ -84,6 +93,7 @@ async function crawlOnce(
       now: () => new Date(),
       sources,
       context: { http, cache, log, signal },
+      httpFor: (source) => http.metered(meterOf(source)),
       progress,
       onBuild: (build) => minMaker.forBuild(build),
     }
@@ -93,15 +103,22 @@ async function crawlOnce(
         terminal.out(command.json ? JSON.stringify(planFacts(plan), null, 2) : describePlan(plan))
         return
       }
+      const startedAt = new Date().toISOString()
       // Two crawls of one hub would download the same packages twice.
-      const report = await withLock(command.data, 'crawl', async () =>
-        runCrawl(await planCrawl(options, deps), options, deps),
-      )
+      const { report, bySource } = await withLock(command.data, 'crawl', async () => {
+        const plan = await planCrawl(options, deps)
+        const report = await runCrawl(plan, options, deps)
+        const endedAt = new Date().toISOString()
+        const ids = sources.map(({ id }) => id)
+        const bySource = sourceCrawls(ids, plan, report, { startedAt, endedAt, traffic })
+        await recordCrawls(bySource, catalog)
+        return { report, bySource }
+      })
       progress.close()
       const wire = wireOf(http)
-      const told = { endedAt: new Date().toISOString(), ...report, ...wire }
+      const told = { startedAt, endedAt: new Date().toISOString(), bySource, ...report, ...wire }
       await writeFileAtomic(join(command.data, 'last-crawl.json'), `${JSON.stringify(told, null, 2)}\n`)
-      if (command.json) terminal.out(JSON.stringify({ ...report, ...wire }, null, 2))
+      if (command.json) terminal.out(JSON.stringify({ bySource, ...report, ...wire }, null, 2))
       else terminal.err(describeReport(report, wire))
       if (report.interrupted) throw new Exit(ExitCode.interrupted)
       if (report.failed > 0) throw new Exit(ExitCode.failed)

@@ -23,6 +23,7 @@ export function planFacts(plan: CrawlPlan): object {
 export function describePlan(plan: CrawlPlan): string {
   const fresh = plan.packages.filter(({ state }) => state === 'new')
   const known = plan.packages.filter(({ state }) => state === 'known').length
+  const useless = plan.packages.filter(({ state }) => state === 'no eBPF').length
   const waiting = plan.packages.filter(({ state }) => state === 'waiting').length
   const bytes = fresh.reduce((sum, planned) => sum + (planned.bytes ?? 0), 0)
   const table = formatTable(
@@ -34,7 +35,7 @@ export function describePlan(plan: CrawlPlan): string {
       state === 'new' ? (size === null ? '?' : formatBytes(size)) : '-',
     ]),
   )
-  const summary = `${fresh.length} new (${formatBytes(bytes)} to read), ${known} known, ${waiting} waiting for another try, ${plan.gone.length} gone`
+  const summary = `${fresh.length} new (${formatBytes(bytes)} to read), ${known} known, ${waiting} waiting for another try, ${useless} without eBPF, ${plan.gone.length} gone`
   return [...(plan.packages.length > 0 ? [table, ''] : []), ...describeIndexes(plan.indexes), summary].join(
     '\n',
   )
@@ -53,7 +54,7 @@ export function describeReport(
       (build) => `failed: ${build.kernel} ${build.packageVersion}: ${build.code}: ${build.reason}`,
     ),
     `${count('embedded')} embedded, ${count('dwarf')} from DWARF, ${failures.length} failed, ` +
-      `${report.known} known already, ${report.waiting} waiting for another try, ${report.gone.length} gone; ` +
+      `${report.known} known already, ${report.waiting} waiting for another try, ${report.withoutEbpf} without eBPF, ${report.gone.length} gone; ` +
       `${wire.requests} requests, ${formatBytes(wire.bytes)}, ${formatSeconds(report.elapsedMs)}` +
       (report.interrupted ? '; INTERRUPTED' : ''),
   ].join('\n')

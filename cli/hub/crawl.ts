@@ -3,6 +3,7 @@ import type { Arch } from '../../core/kernel.ts'
 import { formatKernel } from '../../core/kernel.ts'
 import { describeError, isAbort } from '../../core/errors.ts'
 import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
+import type { Http } from '../../core/http.ts'
 import type { Progress } from '../../core/progress.ts'
 import {
   compareDebianVersions,
@@ -13,7 +14,7 @@ import {
   type Source,
 } from '../../crawler/index.ts'
 import { type Build, type Failure, StoreError } from '../../store/index.ts'
-import { goneBuilds } from './coverage.ts'
+import { goneBuilds } from './gone.ts'
 import { rememberListing, wholeParts } from './listing-memory.ts'
 import { ingest, type IngestDeps, worthReading } from './ingest.ts'
 import { createProbes, type Probes } from './probes.ts'
@@ -43,7 +44,7 @@ export interface CrawlOptions {
  * What is to be done for one build. `waiting`: for its next try after a failure, or for an index that could not be read
  * and may name the package that is to be read first.
  */
-export type PlanState = 'known' | 'new' | 'waiting'
+export type PlanState = 'known' | 'new' | 'waiting' | 'no eBPF'
 
 export interface PlannedPackage {
   readonly pkg: KernelPackage
@@ -66,6 +67,8 @@ export interface CrawlPlan {
 export interface CrawlDeps extends IngestDeps {
   readonly sources: readonly Source[]
   readonly context: CrawlContext
+  /** The client for one source, where what each costs is counted; `context.http` for all by default. */
+  readonly httpFor?: (source: string) => Http
   readonly progress: Progress
   /** Told of each build as it lands, before the next is begun: min BTF for the tools is made here. */
   readonly onBuild: (build: Build) => Promise<void>
@@ -85,14 +88,16 @@ export interface Listed {
 /** Reads the indexes of sources and remembers what they list. An index that could not be read is in the reports. */
 export async function listSources(
   scope: CrawlScope,
-  deps: Pick<CrawlDeps, 'sources' | 'context' | 'now'>,
+  deps: Pick<CrawlDeps, 'sources' | 'catalog' | 'context' | 'httpFor' | 'now'>,
 ): Promise<Listed> {
   const listed: KernelPackage[] = []
   const indexes: IndexReport[] = []
   const whole: IndexReport[] = []
   // A source whose hosts are slow to answer, or to say nothing, does not keep the others waiting.
   const queue = new PQueue({ concurrency: SOURCES_AT_ONCE })
-  const listings = await queue.addAll(deps.sources.map((source) => () => source.list(scope, deps.context)))
+  const listings = await queue.addAll(
+    deps.sources.map((source) => () => source.list(scope, contextOf(source.id, deps))),
+  )
   for (const listing of listings) {
     indexes.push(...listing.indexes)
     listed.push(...listing.packages)
@@ -140,7 +145,7 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
     const isWhole = build !== undefined && (withModules?.has(build.id) ?? true)
     const isKnown = isWhole && (await deps.blobs.size(build.btf.digest)) !== null
     const ready = due && (options.forceDwarf || !isHalfListed(pkg, readWhole))
-    const state: PlanState = isKnown ? 'known' : ready ? 'new' : 'waiting'
+    const state = stateOf(pkg, isKnown, ready)
     if (state === 'new' && left-- <= 0) continue
     const first = worthReading(pkg, options.forceDwarf)[0]?.files[0]
     packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
@@ -158,8 +163,22 @@ function isHalfListed(pkg: KernelPackage, readWhole: ReadonlySet<string>): boole
   return pkg.imagesHaveBtf === false ? pkg.debugs.length === 0 : pkg.images.length === 0
 }
 
+function contextOf(
+  source: string,
+  { context, httpFor }: Pick<CrawlDeps, 'context' | 'httpFor'>,
+): CrawlContext {
+  return httpFor === undefined ? context : { ...context, http: httpFor(source) }
+}
+
+function stateOf({ hasEbpf }: KernelPackage, isKnown: boolean, ready: boolean): PlanState {
+  if (isKnown) return 'known'
+  if (hasEbpf === false) return 'no eBPF'
+  return ready ? 'new' : 'waiting'
+}
+
 /** How one build ended in this run. */
 export interface BuildOutcome {
+  readonly source: string
   readonly kernel: string
   readonly packageName: string
   readonly packageVersion: string
@@ -176,6 +195,8 @@ export interface CrawlReport {
   readonly indexes: readonly IndexReport[]
   readonly known: number
   readonly waiting: number
+  /** Packages left alone, for their kernel has no eBPF. */
+  readonly withoutEbpf: number
   /** Kernels that the hub has and that are offered no longer. */
   readonly gone: readonly string[]
   readonly builds: readonly BuildOutcome[]
@@ -215,6 +236,7 @@ export async function runCrawl(
     indexes: plan.indexes,
     known: plan.packages.filter((planned) => planned.state === 'known').length,
     waiting: plan.packages.filter((planned) => planned.state === 'waiting').length,
+    withoutEbpf: plan.packages.filter((planned) => planned.state === 'no eBPF').length,
     gone: plan.gone.map((build) => formatKernel(build.kernel)),
     builds,
     failed: builds.filter((build) => build.outcome === 'failed').length,
@@ -231,7 +253,8 @@ async function ingestOne(
   deps: CrawlDeps,
 ): Promise<BuildOutcome | null> {
   const pkg = await probes.apply(planned.pkg)
-  const { signal } = deps.context
+  const context = contextOf(pkg.source, deps)
+  const { signal } = context
   const key = packageKey(pkg)
   const kernel = formatKernel(pkg.kernel)
   const started = performance.now()
@@ -240,6 +263,7 @@ async function ingestOne(
   const done = (
     rest: Pick<BuildOutcome, 'outcome' | 'btf' | 'sizeBytes' | 'code' | 'reason'>,
   ): BuildOutcome => ({
+    source: pkg.source,
     kernel,
     packageName: pkg.packageName,
     packageVersion: pkg.packageVersion,
@@ -252,7 +276,7 @@ async function ingestOne(
     const { build } = await ingest(
       pkg,
       {
-        details: (files) => Promise.resolve(source?.details?.(files, deps.context) ?? files),
+        details: (files) => Promise.resolve(source?.details?.(files, context) ?? files),
         forceDwarf: options.forceDwarf,
         verify: options.verify,
         jobs: options.paholeJobs,
@@ -264,7 +288,7 @@ async function ingestOne(
         },
         onImageWithoutBtf: () => probes.teach(pkg),
       },
-      deps,
+      { ...deps, http: context.http },
     )
     await deps.onBuild(build)
     const { origin } = build.provenance

@@ -10,9 +10,8 @@ import { noProgress } from '../../core/progress.ts'
 import type { IndexCache, IndexReport, Source } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
 import { type KernelFacts, type Supplier, type Supply, SupplyError } from '../../registry/index.ts'
-import type { BlobStore, Build, Catalog } from '../../store/index.ts'
+import { type BlobStore, type Build, type Catalog, recordedListings } from '../../store/index.ts'
 import { type CrawlDeps, type CrawlOptions, listSources, runCrawl } from './crawl.ts'
-import { recordedListings } from './listing-memory.ts'
 
 export interface OnDemandOptions {
   /** Packages that are worked on at a time. */
@@ -226,7 +225,7 @@ export class OnDemand implements Supplier {
   async #readListed(): Promise<ReadonlyMap<string, ListedBuild[]>> {
     const ours = new Set(this.#deps.sources.map(({ id }) => id))
     const byRelease = new Map<string, ListedBuild[]>()
-    for (const { source, builds } of await recordedListings(this.#deps.cache)) {
+    for (const { source, builds } of await recordedListings(this.#deps.catalog)) {
       if (!ours.has(source)) continue
       for (const [key] of builds) {
         const [, distro = '', version = '', arch = '', release = ''] = key.split('/')
@@ -253,7 +252,7 @@ export class OnDemand implements Supplier {
 
   async #refreshOld(): Promise<void> {
     const oldest = new Map<string, string>()
-    for (const { source, at } of await recordedListings(this.#deps.cache)) {
+    for (const { source, at } of await recordedListings(this.#deps.catalog)) {
       if (at < (oldest.get(source) ?? '~')) oldest.set(source, at)
     }
     const limit = new Date(this.#deps.now().getTime() - this.#options.listEveryMs).toISOString()

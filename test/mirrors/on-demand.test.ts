@@ -121,7 +121,7 @@ describe.skipIf(missing !== null)(
       }
       await listSources(
         { versions: [], arches: [], mirrors: [] },
-        { sources: sources(mirror), context, now: () => new Date() },
+        { sources: sources(mirror), catalog: store.catalog, context, now: () => new Date() },
       )
       await http.close()
     }

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import type { Arch } from '../../core/kernel.ts'
 import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
 import { type IndexReport, memoryIndexCache, type Source } from '../../crawler/index.ts'
-import type { Build, Failure } from '../../store/index.ts'
-import { coverage, goneBuilds } from './coverage.ts'
+import { type Build, type Catalog, coverage, type Failure } from '../../store/index.ts'
+import { goneBuilds } from './gone.ts'
 import { rememberListing } from './listing-memory.ts'
 
 function pkg(release: string, version = '12', flavour = 'default'): KernelPackage {
@@ -56,41 +56,61 @@ describe('what is gone', () => {
   })
 })
 
+/** The catalog's memory of indexes, and what else counting looks at. */
+function catalogOf(builds: readonly Build[] = [], failures: readonly Failure[] = []): CoverageCatalog {
+  const cache = memoryIndexCache()
+  return {
+    indexMemo: (key) => cache.get(key),
+    putIndexMemo: (key, memo) => cache.put(key, memo),
+    builds: () => Promise.resolve(builds),
+    failures: () => Promise.resolve(failures),
+  }
+}
+
+type CoverageCatalog = Pick<Catalog, 'indexMemo' | 'putIndexMemo' | 'builds' | 'failures'>
+const now = (): Date => new Date(0)
+const zero = { listed: 0, embedded: 0, dwarf: 0, other: 0, withoutEbpf: 0, missing: 0, failed: 0, gone: 0 }
+const where = { distro: 'debian', version: '12', arch: 'x86_64' }
+
 describe('coverage', () => {
   it('counts what is offered, here, failed and gone, and keeps what a failed listing does not name', async () => {
-    const cache = memoryIndexCache()
-    const deps = { context: { cache }, sources: [debian], now: () => new Date(0) }
-    await rememberListing([b, c, cloud], [report('12', 'new')], deps)
-    await rememberListing([], [report('12', 'failed')], deps)
     const failed = { key: packageKey(c) } as unknown as Failure
-    const catalog = {
-      builds: () => Promise.resolve([build(a, 'embedded'), build(b, 'dwarf')]),
-      failures: () => Promise.resolve([failed]),
-    }
-    const where = { distro: 'debian', version: '12', arch: 'x86_64' }
-    expect(await coverage(catalog, cache)).toEqual([
+    const catalog = catalogOf([build(a, 'embedded'), build(b, 'dwarf')], [failed])
+    await rememberListing([b, c, cloud], [report('12', 'new')], { catalog, now })
+    await rememberListing([], [report('12', 'failed')], { catalog, now })
+    expect(await coverage(catalog)).toEqual([
+      { ...where, ...zero, flavour: 'cloud', listed: 1, missing: 1 },
       {
         ...where,
-        flavour: 'cloud',
-        listed: 1,
-        embedded: 0,
-        dwarf: 0,
-        other: 0,
-        missing: 1,
-        failed: 0,
-        gone: 0,
-      },
-      {
-        ...where,
+        ...zero,
         flavour: 'default',
         listed: 2,
         embedded: 1,
         dwarf: 1,
-        other: 0,
         missing: 1,
         failed: 1,
         gone: 1,
       },
     ])
+  })
+
+  it('adds what a part of a listing names, also where no whole one was ever read', async () => {
+    const catalog = catalogOf()
+    for (const more of [{ ...report('12', 'failed') }, { ...report('12', 'new'), partial: true }]) {
+      await rememberListing([b], [report('12', 'new'), more], { catalog, now })
+      await rememberListing([c], [report('12', 'new'), more], { catalog, now })
+      expect(await coverage(catalog)).toMatchObject([{ listed: 2, missing: 2 }])
+    }
+    await rememberListing([c], [report('12', 'new')], { catalog, now })
+    expect(await coverage(catalog)).toMatchObject([{ listed: 1, missing: 1 }])
+  })
+
+  it('does not miss what has no eBPF, but counts it where it is here', async () => {
+    const useless = { ...c, hasEbpf: false }
+    const catalog = catalogOf()
+    await rememberListing([b, useless], [report('12', 'new')], { catalog, now })
+    expect(await coverage(catalog)).toMatchObject([{ listed: 2, missing: 1, withoutEbpf: 1 }])
+    const had = { ...catalog, builds: () => Promise.resolve([build(c, 'dwarf')]) }
+    expect(await coverage(had)).toMatchObject([{ listed: 2, missing: 1, withoutEbpf: 0, dwarf: 1, gone: 0 }])
   })
 })

@@ -1,7 +1,5 @@
-import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
-import type { IndexCache, IndexReport, Source } from '../../crawler/index.ts'
-import type { Build, Catalog, Failure } from '../../store/index.ts'
-import { recordedListings, wholeParts } from './listing-memory.ts'
+import { recordedListings } from './listings.ts'
+import type { Build, Catalog, Failure } from './types.ts'
 
 /** How much of what is offered the hub has. */
 export interface CoverageRow {
@@ -15,7 +13,9 @@ export interface CoverageRow {
   readonly dwarf: number
   /** Imported, or made in another way. */
   readonly other: number
-  /** Offered, and not here yet. */
+  /** Offered, but known to have no eBPF, so that nobody needs its BTF. */
+  readonly withoutEbpf: number
+  /** Offered, and not here yet, although somebody may need it. */
   readonly missing: number
   /** Of those: tried, without a BTF so far. */
   readonly failed: number
@@ -23,28 +23,9 @@ export interface CoverageRow {
   readonly gone: number
 }
 
-/** Builds of these sources that indexes, all of them read, no longer name. */
-export function goneBuilds(
-  builds: readonly Build[],
-  listed: readonly KernelPackage[],
-  indexes: readonly IndexReport[],
-  sources: readonly Source[],
-): Build[] {
-  const offered = new Set(listed.map((pkg) => packageKey(pkg)))
-  const whole = wholeParts(indexes)
-  const ids = new Set(sources.map(({ id }) => id))
-  return builds.filter(
-    ({ key, kernel, provenance }) =>
-      ids.has(provenance.source) &&
-      whole.has(`${kernel.distro}/${kernel.version}/${kernel.arch}`) &&
-      !offered.has(key),
-  )
-}
-
 /** What is offered against what is here, by distribution, version, architecture and flavour. */
 export async function coverage(
-  catalog: Pick<Catalog, 'builds' | 'failures'>,
-  cache: IndexCache,
+  catalog: Pick<Catalog, 'builds' | 'failures' | 'indexMemo'>,
 ): Promise<readonly CoverageRow[]> {
   const rows = new Map<
     string,
@@ -57,6 +38,7 @@ export async function coverage(
       embedded: 0,
       dwarf: 0,
       other: 0,
+      withoutEbpf: 0,
       missing: 0,
       failed: 0,
       gone: 0,
@@ -68,14 +50,19 @@ export async function coverage(
   const failures = new Map((await catalog.failures()).map((one): [string, Failure] => [one.key, one]))
   const offered = new Set<string>()
   const listedSources = new Set<string>()
-  for (const { source, distro, version, arch, builds: listed } of await recordedListings(cache)) {
+  for (const listing of await recordedListings(catalog)) {
+    const { source, distro, version, arch } = listing
     const where = [distro, version, arch].join('/')
     listedSources.add(`${source}/${where}`)
-    for (const [key, flavour] of listed) {
+    for (const [key, flavour] of listing.builds) {
       offered.add(key)
       const row = rowOf(where, flavour)
       row.listed++
       if (builds.has(key)) continue
+      if (listing.withoutEbpf.has(key)) {
+        row.withoutEbpf++
+        continue
+      }
       row.missing++
       if (failures.has(key)) row.failed++
     }
