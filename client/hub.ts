@@ -11,6 +11,8 @@ export interface HubOptions {
   /** For proxies and tests; by default one that honours the proxy variables of the environment. */
   readonly dispatcher?: Dispatcher
   readonly timeouts?: Partial<Timeouts>
+  /** Sent with every request: `Via` of a hub that asks for its own askers. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** Bounds on one request. A hub may have to make a min BTF before it answers. */
@@ -164,6 +166,7 @@ export class HubConnection {
       headers: {
         'user-agent': `btfhub/${hubVersion}`,
         'accept-encoding': 'gzip',
+        ...this.#options.headers,
         ...(sent === undefined ? {} : { 'content-type': sent.type }),
       },
       ...(sent === undefined ? {} : { body: sent.bytes }),

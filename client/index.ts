@@ -6,7 +6,7 @@ export { ClientError, type ClientErrorCode } from './errors.ts'
 export { type Form, FORMS } from './forms.ts'
 export { get, type GetOptions, type Got, installPath, place } from './get.ts'
 export { type Host, readHost } from './host.ts'
-export type { Timeouts } from './hub.ts'
+export { HubConnection, type Timeouts } from './hub.ts'
 export type { NamedObject } from './minimize.ts'
 export type { KernelQuery } from './query.ts'
 export {

@@ -1,4 +1,5 @@
 import { describeError } from './errors.ts'
+import type { LookupFunction } from 'node:net'
 import { Hosts, type HostPolicies, sleep } from './hosts.ts'
 import { type Http, type HttpDocument, HttpError, type HttpRequest, type HttpStream } from './http.ts'
 import type { Validators } from './http.ts'
@@ -34,9 +35,18 @@ export interface HttpOptions {
   readonly env?: Readonly<Record<string, string | undefined>>
   /** What single hosts are shown, by `host` or `host:port` as in a URL; nobody else sees it. */
   readonly identities?: Readonly<Record<string, TlsIdentity>>
+  /** Where redirects may lead and names may resolve to; everywhere by default. */
+  readonly guard?: HttpGuard
   /** Bounds other than those of `core/limits`. */
   readonly bounds?: Partial<HttpBounds>
   readonly random?: () => number
+}
+
+/** Keeps requests from where they have no business. */
+export interface HttpGuard {
+  /** Why a redirect is not followed; null where it is. */
+  refuses(to: URL): string | null
+  readonly lookup: LookupFunction
 }
 
 export interface HttpBounds {
@@ -82,7 +92,12 @@ interface Turn {
 }
 
 function exchangeOf(options: HttpOptions, bounds: HttpBounds): ExchangeOptions {
-  const common = { env: options.env ?? process.env, connectTimeoutMs: bounds.connectTimeoutMs }
+  const { guard } = options
+  const common = {
+    env: options.env ?? process.env,
+    connectTimeoutMs: bounds.connectTimeoutMs,
+    ...(guard !== undefined && { lookup: guard.lookup }),
+  }
   const byHost = Object.entries(options.identities ?? {}).map(
     ([host, tls]) => [host, outwardDispatcher({ ...common, tls })] as const,
   )
@@ -94,6 +109,7 @@ function exchangeOf(options: HttpOptions, bounds: HttpBounds): ExchangeOptions {
     minBytesPerSecond: bounds.minBytesPerSecond,
     maxRedirects: bounds.maxRedirects,
     meter: new Meter(),
+    ...(guard !== undefined && { guard }),
   }
 }
 

@@ -1,3 +1,4 @@
+import type { LookupFunction } from 'node:net'
 import { type Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici'
 
 /** What a client shows of itself, and whom it believes: PEM, as node:tls takes them. */
@@ -14,6 +15,8 @@ export interface DispatchOptions {
   /** To the host or to the proxy, for the proxy to tunnel, and for TLS, each. */
   readonly connectTimeoutMs: number
   readonly tls?: TlsIdentity
+  /** How names are resolved, the proxy's too; as usual by default. */
+  readonly lookup?: LookupFunction
 }
 
 /** A proxy that does not tunnel; `code` tells it from faults of the host behind it. */
@@ -22,9 +25,9 @@ class ProxyRefusal extends Error {
 }
 
 /** Where outward requests go: straight to the host, or by the proxy that the environment names for it. */
-export function outwardDispatcher({ env, connectTimeoutMs, tls }: DispatchOptions): Dispatcher {
+export function outwardDispatcher({ env, connectTimeoutMs, tls, lookup }: DispatchOptions): Dispatcher {
   const all = env.all_proxy ?? env.ALL_PROXY ?? ''
-  const toHost = { timeout: connectTimeoutMs, ...tls }
+  const toHost = { timeout: connectTimeoutMs, ...tls, ...(lookup !== undefined && { lookup }) }
   return new EnvHttpProxyAgent({
     connect: toHost,
     requestTls: toHost,

@@ -17,6 +17,7 @@ export interface ExchangeOptions {
   readonly minBytesPerSecond: number
   readonly maxRedirects: number
   readonly meter: Meter
+  readonly guard?: { refuses(to: URL): string | null }
 }
 
 /** One exchange failed in a way that another try may not. */
@@ -77,6 +78,8 @@ export async function exchange(
     } catch (err) {
       throw new HttpError('ILL', `GET ${url}: redirected to ${JSON.stringify(location)}`, { cause: err })
     }
+    const refused = options.guard?.refuses(at) ?? null
+    if (refused !== null) throw new HttpError('ILL', `GET ${url}: redirected to ${at.href}: ${refused}`)
   }
 }
 
@@ -123,7 +126,8 @@ async function getOnce(
     return {
       url: url.href,
       host: url.host,
-      elsewhere: url.host !== askedHost,
+      // Where a guard let it go, it is where it should be.
+      elsewhere: options.guard === undefined && url.host !== askedHost,
       status: response.statusCode,
       header: (name) => firstOf(response.headers[name]),
       body: watched(body, url, signal, options),

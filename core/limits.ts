@@ -146,6 +146,22 @@ export const limits = {
     /** What is kept of a child's stderr, its end. */
     maxStderrBytes: 64 * KiB,
   },
+  upstream: {
+    /** Connecting to another hub, or its answer's first byte; askers wait for it. */
+    connectTimeoutMs: 5_000,
+    idleTimeoutMs: 15_000,
+    /** All that one kernel takes, an upstream that has to extract it included. */
+    totalTimeoutMs: 300_000,
+    /** After a failure it is left alone for this while. */
+    restMs: 15_000,
+    /** Kernels that are fetched from one upstream at a time, and those that wait for that. */
+    maxConcurrent: 8,
+    maxWaiting: 64,
+    /** A tarball of a BTF; the largest real one has 5 MB. */
+    maxFileBytes: 64 * MiB,
+    /** A page of facts about kernels. */
+    maxJsonBytes: 4 * MiB,
+  },
   request: {
     /** A JSON body: banner, build-id, os-release text. */
     maxJsonBytes: 64 * KiB,

@@ -11,6 +11,7 @@ import { RegistryError } from './errors.ts'
 import type { Hub } from './hub.ts'
 import { predict } from './predict.ts'
 import type { Snapshot } from './snapshots.ts'
+import { hasPassed } from './via.ts'
 import { type Candidate, toChoice } from './wire.ts'
 
 /** The one BTF that a request is about. */
@@ -36,8 +37,8 @@ export interface Wanted {
   readonly predict?: boolean | undefined
   /** How min BTF of objects that no tool has is made of a full one; not together with `tool`. */
   readonly cut?: Cut
-  /** True where nobody else is to be asked: the asker is one whom we would ask. */
-  readonly ownOnly?: boolean
+  /** The `Via` of the request: who comes from a hub that we would ask gets only what is here. */
+  readonly via?: string | undefined
 }
 
 /** Makes a min BTF of a full one. */
@@ -73,10 +74,10 @@ async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
   if (known.isHere) return take(hub, known, wanted)
   const current = look(await hub.snapshots.refresh(), facts, wanted)
   const lacksTool = wanted.tool !== undefined && current.tool === null
-  if (current.resolution.kind !== 'not-found' || lacksTool || wanted.ownOnly === true) {
+  if (current.resolution.kind !== 'not-found' || lacksTool || hasPassed(wanted.via, hub.via)) {
     return take(hub, current, wanted)
   }
-  const landing = await hub.justInTime.bring(facts)
+  const landing = await hub.justInTime.bring(facts, wanted.via)
   if (landing.kind === 'added') return take(hub, look(await hub.snapshots.refresh(), facts, wanted), wanted)
   const guess = wanted.predict === true ? await predict(hub, facts, current) : null
   return guess ?? take(hub, current, wanted, landing.why)

@@ -82,7 +82,7 @@ export class JustInTime {
    * Brings what the facts describe. Throws RegistryError `PENDING` with `Retry-After` where that takes longer than an
    * asker waits, `BUSY`, and `UNAVAILABLE` where nobody has it but somebody could not be asked.
    */
-  async bring(facts: KernelFacts): Promise<Landing> {
+  async bring(facts: KernelFacts, via?: string): Promise<Landing> {
     if (this.#suppliers.length === 0) return { kind: 'absent', why: null }
     const key = JSON.stringify([
       facts.release,
@@ -98,7 +98,7 @@ export class JustInTime {
       if (refusal.error !== null) throw refusal.error
       return { kind: 'absent', why: refusal.why }
     }
-    return this.#waitFor(this.#flights.get(key) ?? this.#start(key, facts))
+    return this.#waitFor(this.#flights.get(key) ?? this.#start(key, facts, via))
   }
 
   /** Breaks off what is under way, and waits for its end. */
@@ -107,11 +107,11 @@ export class JustInTime {
     await Promise.allSettled([...this.#flights.values()].map(({ landed }) => landed))
   }
 
-  #start(key: string, facts: KernelFacts): Flight {
+  #start(key: string, facts: KernelFacts, via: string | undefined): Flight {
     if (this.#flights.size >= this.#options.maxFlights) {
       throw new RegistryError('BUSY', `${this.#flights.size} other kernels are being fetched`)
     }
-    const landed = this.#fly(facts)
+    const landed = this.#fly(facts, via)
       .then((landing) => {
         if (landing.kind === 'absent') this.#refuse(key, this.#options.absentMs, null, landing.why)
         return landing
@@ -146,13 +146,13 @@ export class JustInTime {
   }
 
   /** One after the other, until one has it. */
-  async #fly(facts: KernelFacts): Promise<Landing> {
+  async #fly(facts: KernelFacts, via: string | undefined): Promise<Landing> {
     const whys: string[] = []
     const ill: string[] = []
     let busy: string | null = null
     for (const supplier of this.#suppliers) {
       try {
-        const supply = await supplier.supply(facts)
+        const supply = await supplier.supply(facts, via)
         this.#metrics.count(this.#metrics.supplies, supplier.name, supply.kind)
         if (supply.kind === 'added') return supply
         if (supply.why !== null) whys.push(supply.why)

@@ -19,9 +19,10 @@ export interface Supplier {
   readonly queued: number
   /**
    * Brings every build that the facts may mean into the catalog, not only the likeliest, so that what is ambiguous stays
-   * so. Must be cheap where the facts name nothing that it could have. Throws {@link SupplyError}.
+   * so. Must be cheap where the facts name nothing that it could have. `via` is the `Via` that the question came with.
+   * Throws {@link SupplyError}.
    */
-  supply(facts: KernelFacts): Promise<Supply>
+  supply(facts: KernelFacts, via?: string): Promise<Supply>
   /** Breaks off what is under way and waits for its end. */
   close(): Promise<void>
 }

@@ -1,17 +1,16 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
-import { layoutDigest, parseBtf } from '../../btf/index.ts'
 import { describeError, isAbort } from '../../core/errors.ts'
 import { formatKernel, type Kernel, makeKernel, parseBuildId, parseKernel } from '../../core/kernel.ts'
 import { parsePublicKey } from '../../core/signed-index/index.ts'
-import { hubVersion } from '../../core/version.ts'
-import type { Build, Store } from '../../store/index.ts'
+import type { Store } from '../../store/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { isExport, openSource } from '../export/folder-source.ts'
 import { importExport } from '../hub/import-export.ts'
 import type { ImportOutcome } from '../hub/import-outcome.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
 import { withStore } from '../hub/open.ts'
+import { takeIn } from '../hub/take-in.ts'
 import { cliHttp } from '../http.ts'
 import { extractBytes, extractFrom, isUrl } from '../input.ts'
 import type { Extracted } from '../../extractor/index.ts'
@@ -184,39 +183,11 @@ function kernelAt(parts: readonly string[], release: string): Kernel {
   return makeKernel(distro, version, arch, release)
 }
 
-async function record(
+function record(
   store: Store,
-  item: ImportItem,
-  { btf: bytes, sha256, warnings }: Extracted,
-): Promise<{ build: Build; isNew: boolean }> {
-  const btf = await store.blobs.put(bytes)
-  const key = `import/${formatKernel(item.kernel)}/${btf.digest}`
-  const known = await store.catalog.buildByKey(key)
-  if (known !== null) return { build: known, isNew: false }
-  const build = await store.catalog.addBuild({
-    kernel: item.kernel,
-    flavour: 'unknown',
-    series: `${item.kernel.distro}/${item.kernel.version}`,
-    key,
-    btf,
-    layoutDigest: layoutDigest(parseBtf(bytes)),
-    provenance: {
-      source: 'import',
-      origin: 'imported',
-      packageName: null,
-      packageVersion: null,
-      url: item.path,
-      packageSha256: sha256,
-      verified: 'none',
-      buildId: item.buildId,
-      debugBuildId: null,
-      banner: item.banner,
-      paholeVersion: null,
-      paholeFlags: null,
-      warnings,
-      createdAt: new Date().toISOString(),
-      hubVersion,
-    },
-  })
-  return { build, isNew: true }
+  { kernel, path, buildId, banner }: ImportItem,
+  { btf, sha256, warnings }: Extracted,
+): ReturnType<typeof takeIn> {
+  const given = { kernel, btf, source: 'import', url: path, fileSha256: sha256, warnings } as const
+  return takeIn(store, { ...given, facts: { buildId, banner } }, new Date())
 }

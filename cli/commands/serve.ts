@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createLog, type Log } from '../../core/log.ts'
 import {
@@ -14,7 +15,7 @@ import { openAccessFile } from '../serve/access-file.ts'
 import { effectiveSettings, printSettings, type SaidOptions } from '../serve/effective.ts'
 import { openServedStore } from '../serve/open.ts'
 import { durationMs, type Effective } from '../serve/settings.ts'
-import { openSuppliers } from '../serve/suppliers.ts'
+import { openSuppliers, type SupplierParts } from '../serve/suppliers.ts'
 
 /**
  * `btfhub serve`: the registry, until it is told to stop; what is under way then ends first. SIGHUP opens the access log
@@ -27,9 +28,10 @@ export async function serve(said: SaidOptions, invocation: Invocation): Promise<
   const log = createLog(invocation.logLevel)
   const { store, readOnly } = await openServedStore(values.data, values['read-only'], log)
   try {
-    const suppliers = await suppliersOf(values, readOnly, { store, log, env: invocation.env })
+    const via = `btfhub-${randomUUID()}`
+    const suppliers = await suppliersOf(values, readOnly, { store, log, env: invocation.env, via })
     try {
-      await serveStore(store, values, suppliers, { log, invocation })
+      await serveStore(store, values, { suppliers, via }, { log, invocation })
     } finally {
       await Promise.all(suppliers.map((supplier) => supplier.close()))
     }
@@ -41,7 +43,7 @@ export async function serve(said: SaidOptions, invocation: Invocation): Promise<
 async function suppliersOf(
   values: Effective,
   readOnly: boolean,
-  parts: { readonly store: Store; readonly log: Log; readonly env: NodeJS.ProcessEnv },
+  parts: SupplierParts,
 ): Promise<readonly Supplier[]> {
   const wanted = values['on-demand'] !== false || values.upstream.length > 0
   if (!wanted) return []
@@ -54,7 +56,7 @@ async function suppliersOf(
 async function serveStore(
   store: Store,
   values: Effective,
-  suppliers: readonly Supplier[],
+  { suppliers, via }: Required<Pick<RegistryDeps, 'suppliers' | 'via'>>,
   { log, invocation }: { readonly log: Log; readonly invocation: Invocation },
 ): Promise<void> {
   const { terminal, signal } = invocation
@@ -65,6 +67,7 @@ async function serveStore(
     blobs: store.blobs,
     log,
     suppliers,
+    via,
     justInTime: { waitMs: durationMs(values.wait) },
     rates: {
       perSecond: values['rate-limit'],

@@ -11,6 +11,7 @@ import type { IndexCache, IndexReport, Source } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
 import { type KernelFacts, type Supplier, type Supply, SupplyError } from '../../registry/index.ts'
 import { type BlobStore, type Build, type Catalog, recordedListings } from '../../store/index.ts'
+import { Background } from './background.ts'
 import { type CrawlDeps, type CrawlOptions, listSources, runCrawl } from './crawl.ts'
 
 export interface OnDemandOptions {
@@ -78,7 +79,7 @@ export class OnDemand implements Supplier {
   readonly #options: OnDemandOptions
   readonly #queue: PQueue
   readonly #underWay = new Map<string, Promise<Supply>>()
-  readonly #afterwards = new Set<Promise<void>>()
+  readonly #background: Background
   readonly #parts = new Map<string, { readonly at: number; readonly packages: Promise<PartListing> }>()
   readonly #relistedAt = new Map<string, number>()
   readonly #stop = new AbortController()
@@ -90,6 +91,7 @@ export class OnDemand implements Supplier {
   constructor(deps: OnDemandDeps, options: Partial<OnDemandOptions> = {}) {
     this.#deps = deps
     this.#tempSpace = new TempSpace(deps.tempDir)
+    this.#background = new Background(deps.log)
     this.#options = { ...defaultOnDemand, ...options }
     this.#queue = new PQueue({ concurrency: this.#options.jobs })
     this.#stopped = new Promise<never>((_, reject) => {
@@ -133,7 +135,7 @@ export class OnDemand implements Supplier {
     this.#queue.clear()
     await this.#queue.onIdle()
     await this.#refreshing
-    await Promise.allSettled(this.#afterwards)
+    await this.#background.settle()
   }
 
   /** One package once, however many questions mean it. */
@@ -288,17 +290,10 @@ export class OnDemand implements Supplier {
       context: { http, cache, log, signal: this.#stop.signal },
       progress: noProgress,
       onBuild: (build) => {
-        this.#inBackground(this.#deps.onBuild(build))
+        this.#background.run('after a new build', this.#deps.onBuild(build))
         return Promise.resolve()
       },
     }
-  }
-
-  #inBackground(work: Promise<void>): void {
-    const done = work
-      .catch((err: unknown) => this.#deps.log.warn({ err: describeError(err) }, 'after a new build'))
-      .finally(() => this.#afterwards.delete(done))
-    this.#afterwards.add(done)
   }
 
   #crawlOptions(): CrawlOptions {

@@ -74,6 +74,11 @@ describe('what holds', () => {
     [{}, { BTFHUB_PORT: 'x' }, 'BTFHUB_PORT: '],
     [{ upstream: ['nope'] }, {}, '--upstream: expected an http or https URL'],
     [{ upstream: ['file:///etc/passwd'] }, {}, '--upstream: expected an http or https URL'],
+    [
+      { upstream: ['http://me:secret@a.example'] },
+      {},
+      '--upstream: expected a URL without user and password',
+    ],
     [{ wait: '1' }, {}, '--wait: expected a time'],
     [{}, { BTFHUB_READ_ONLY: 'perhaps' }, 'BTFHUB_READ_ONLY: '],
     [{ trustProxy: 'everybody' }, {}, '--trust-proxy: expected how many proxies'],
@@ -91,7 +96,7 @@ describe('what holds', () => {
 
   it('printed is a file that says the same, with its secrets left out', async () => {
     const said = {
-      upstream: ['https://user:secret@a.example/x?token=secret', 'http://b.example'],
+      mirror: ['https://user:secret@a.example/x?token=secret', 'http://b.example'],
       onDemand: ['debian'],
     }
     const settings = await effectiveSettings(said, { BTFHUB_RATE_LIMIT: '5' })
@@ -101,7 +106,7 @@ describe('what holds', () => {
     expect(text).toContain('https://***@a.example/x?***')
     await writeFile(file, text)
     const again = await effectiveSettings({ config: file }, {})
-    expect({ ...again.values, upstream: [] }).toEqual({ ...settings.values, upstream: [] })
+    expect({ ...again.values, mirror: [] }).toEqual({ ...settings.values, mirror: [] })
   })
 })
 

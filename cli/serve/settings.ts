@@ -11,6 +11,11 @@ const duration = z
   .string()
   .refine((value) => value === '0s' || parseDuration(value) !== null, 'expected a time like 10s, 5m or 12h')
 const webUrl = z.url({ protocol: /^https?$/, error: 'expected an http or https URL' })
+/** A password would be in logs, in provenance and in what askers are told. */
+const upstreamUrl = webUrl.refine(
+  (value) => !URL.canParse(value) || !/^https?:\/\/[^/]*@/i.test(new URL(value).href),
+  'expected a URL without user and password',
+)
 const words = z.array(text).max(1000)
 
 /**
@@ -25,7 +30,7 @@ export const Settings = z.strictObject({
   'read-only': z.boolean(),
   'on-demand': z.union([z.boolean(), words]),
   mirror: z.array(webUrl).max(100),
-  upstream: z.array(webUrl).max(100),
+  upstream: z.array(upstreamUrl).max(100),
   wait: duration,
   'rate-limit': rate,
   'rate-limit-work': rate,

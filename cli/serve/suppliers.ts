@@ -2,23 +2,59 @@ import { availableParallelism } from 'node:os'
 import type { Log } from '../../core/log.ts'
 import { hostPolicies } from '../../crawler/index.ts'
 import type { Supplier } from '../../registry/index.ts'
-import type { Store } from '../../store/index.ts'
+import type { Build, Store } from '../../store/index.ts'
+import { politeHosts } from '../../core/hosts.ts'
+import { limits } from '../../core/limits.ts'
 import { cliHttp } from '../http.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
 import { OnDemand } from '../hub/on-demand.ts'
 import { indexCache, openSources } from '../hub/sources.ts'
+import { proxyHosts } from '../upstream/guard.ts'
+import { Upstream } from '../upstream/upstream.ts'
 import type { Effective } from './settings.ts'
 
+export interface SupplierParts {
+  readonly store: Store
+  readonly log: Log
+  readonly env: NodeJS.ProcessEnv
+  /** What this hub calls itself in `Via`. */
+  readonly via: string
+}
+
 /** Where what a hub lacks may be had: other hubs first, since extracting costs more. Throws UsageError. */
-export async function openSuppliers(
+export async function openSuppliers(values: Effective, parts: SupplierParts): Promise<readonly Supplier[]> {
+  const minMaker = createMinMaker(parts.store, parts.log)
+  const onBuild = (build: Build): Promise<void> => minMaker.forBuild(build)
+  const upstreams = values.upstream.map((url) => openUpstream(url, onBuild, parts))
+  return [...upstreams, ...(await openOnDemand(values, onBuild, parts))]
+}
+
+function openUpstream(
+  url: string,
+  onBuild: (build: Build) => Promise<void>,
+  { store, log, env, via }: SupplierParts,
+): Supplier {
+  const { connectTimeoutMs, idleTimeoutMs } = limits.upstream
+  const bounds = { connectTimeoutMs, idleTimeoutMs, tries: 2, maxRetryAfterMs: idleTimeoutMs }
+  return new Upstream(url, {
+    store,
+    openHttp: (guard) => cliHttp(env, log, politeHosts, { guard, bounds }),
+    proxies: proxyHosts(env),
+    log,
+    now: () => new Date(),
+    onBuild,
+    via,
+  })
+}
+
+async function openOnDemand(
   values: Effective,
-  parts: { readonly store: Store; readonly log: Log; readonly env: NodeJS.ProcessEnv },
+  onBuild: (build: Build) => Promise<void>,
+  { store, log, env }: SupplierParts,
 ): Promise<readonly Supplier[]> {
   const sources = values['on-demand']
   if (sources === false) return []
-  const { store, log, env } = parts
   const opened = await openSources(sources === true ? [] : sources, store.tempDir)
-  const minMaker = createMinMaker(store, log)
   const onDemand = new OnDemand(
     {
       sources: opened.sources,
@@ -29,7 +65,7 @@ export async function openSuppliers(
       openHttp: () => cliHttp(env, log, hostPolicies(opened.files)),
       log,
       now: () => new Date(),
-      onBuild: (build) => minMaker.forBuild(build),
+      onBuild,
     },
     { mirrors: values.mirror, paholeJobs: availableParallelism() },
   )

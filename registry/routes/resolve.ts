@@ -4,7 +4,6 @@ import { find } from '../find.ts'
 import type { Hub } from '../hub.ts'
 import type { Env } from '../sender.ts'
 import { formatTool } from '../tool-index.ts'
-import { isFromUs } from '../via.ts'
 import { toBlob, toBuild } from '../wire.ts'
 import { describedRoutes, problems } from './open-api.ts'
 
@@ -27,7 +26,7 @@ export function resolveRoutes(hub: Hub): OpenAPIHono<Env> {
       kernel,
       tool: toolSpec,
       predict,
-      ownOnly: isFromUs(c.req.header('via'), hub.via),
+      via: c.req.header('via'),
     })
     return c.json(
       {
