@@ -27,17 +27,18 @@ export async function extractFrom(
   )
 }
 
-/** The same of bytes that are in memory; `name` is for messages. */
+/** The same of bytes that are in memory, or on their way; `name` is for messages. */
 export async function extractBytes(
   name: string,
-  bytes: Uint8Array,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
   options: ReadOptions,
   io: { readonly log: Log; readonly signal: AbortSignal },
 ): Promise<Extracted> {
-  const whole = async function* (): AsyncGenerator<Uint8Array> {
-    yield bytes
+  const whole = async function* (one: Uint8Array): AsyncGenerator<Uint8Array> {
+    yield one
   }
-  return extract({ name, bytes: whole() }, { ...defaults, ...options, ...io })
+  const stream = bytes instanceof Uint8Array ? whole(bytes) : bytes
+  return extract({ name, bytes: stream }, { ...defaults, ...options, ...io })
 }
 
 /** The bytes of a path or URL as they come. Throws HttpError, or ENOENT and its like while they are read. */

@@ -1,7 +1,5 @@
 import type { HttpClient, HttpGuard } from '../../core/http-client.ts'
-import type { Kernel } from '../../core/kernel.ts'
 import type { Log } from '../../core/log.ts'
-import { extract, type Extracted } from '../../extractor/index.ts'
 import type { Build, Store } from '../../store/index.ts'
 
 /** What fetching from elsewhere needs. */
@@ -22,30 +20,4 @@ export interface UpstreamDeps {
 /** The same while one kernel is fetched. */
 export interface BringDeps extends Pick<UpstreamDeps, 'store' | 'log' | 'now'> {
   readonly onNew: (build: Build) => void
-}
-
-/** The BTF in bytes of whatever form, validated like any other. Throws ExtractError. */
-export async function extractBytes(
-  name: string,
-  bytes: Uint8Array | AsyncIterable<Uint8Array>,
-  kernel: Kernel,
-  deps: Pick<UpstreamDeps, 'store' | 'log'>,
-  signal: AbortSignal,
-): Promise<Extracted> {
-  return extract(
-    { name, bytes: bytes instanceof Uint8Array ? once(bytes) : bytes },
-    {
-      release: kernel.release,
-      forceDwarf: false,
-      readToEnd: true,
-      tempDir: deps.store.tempDir,
-      jobs: 1,
-      signal,
-      log: deps.log,
-    },
-  )
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield await Promise.resolve(bytes)
 }

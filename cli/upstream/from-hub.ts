@@ -6,7 +6,8 @@ import { formatKernel, type Kernel, makeKernel, parseBuildId } from '../../core/
 import { limits } from '../../core/limits.ts'
 import { type Build, KernelDetail, KernelPage, type ResolveRequest } from '../../registry/api.ts'
 import { type KernelFacts, type Supply, SupplyError } from '../../registry/index.ts'
-import { extractBytes, type BringDeps } from './deps.ts'
+import { extractBytes } from '../input.ts'
+import type { BringDeps } from './deps.ts'
 import { takeIn } from '../hub/take-in.ts'
 
 /** Longest pause that another hub may ask for while it fetches itself. */
@@ -108,7 +109,12 @@ async function bring(hub: HubConnection, build: Build, deps: BringDeps, signal: 
   const got = sha256Of(bytes)
   if (got !== digest)
     throw new SupplyError('ILL', `${hub.url}: sha256 of a BTF is ${got}, expected ${digest}`)
-  const { btf } = await extractBytes(`${hub.url}${path}`, bytes, kernel, deps, signal)
+  const { btf } = await extractBytes(
+    `${hub.url}${path}`,
+    bytes,
+    { release: kernel.release, tempDir: deps.store.tempDir },
+    { log: deps.log, signal },
+  )
   const from = build.provenance
   const { build: taken, isNew } = await takeIn(
     deps.store,

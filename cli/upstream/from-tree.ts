@@ -3,7 +3,8 @@ import { archivePath, type Kernel, parseVersion } from '../../core/kernel.ts'
 import { limits } from '../../core/limits.ts'
 import type { KernelFacts, Supply } from '../../registry/index.ts'
 import { takeIn } from '../hub/take-in.ts'
-import { extractBytes, type BringDeps } from './deps.ts'
+import { extractBytes } from '../input.ts'
+import type { BringDeps } from './deps.ts'
 
 /**
  * Brings `{distro}/{version}/{arch}/{release}.btf.tar.xz` from a tree in btfhub's layout, validated like an import. A
@@ -22,7 +23,12 @@ export async function bringFromTree(
   const url = `${base.href.replace(/\/+$/, '')}/${path}.btf.tar.xz`
   const stream = await http.stream(url, { signal, maxBytes: limits.upstream.maxFileBytes })
   if (stream === null) return { kind: 'absent', why: null }
-  const { btf, sha256, warnings } = await extractBytes(url, stream.bytes, kernel, deps, signal)
+  const { btf, sha256, warnings } = await extractBytes(
+    url,
+    stream.bytes,
+    { release: kernel.release, tempDir: deps.store.tempDir },
+    { log: deps.log, signal },
+  )
   const given = { kernel, btf, source: 'upstream', url, fileSha256: sha256, warnings } as const
   const { build, isNew } = await takeIn(deps.store, given, deps.now())
   if (isNew) deps.onNew(build)
