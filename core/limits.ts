@@ -169,8 +169,16 @@ export const limits = {
     maxUploadBytes: 32 * MiB,
     /** Objects in one such body. */
     maxUploadObjects: 32,
-    /** Such bodies that are held at a time: each may take some three times its size. */
-    maxUploads: 4,
+    /** Requests with such bodies at a time; slow ones hold little. */
+    maxUploads: 64,
+    /** What has come of all such bodies: in memory each may take some three times its size. */
+    maxHeldUploadBytes: 128 * MiB,
+    /** One kernel for objects that somebody sent; real ones take some 0.02 s. */
+    maxCutMs: 10_000,
+    /** A bundle that is made for a request. */
+    maxBundleBytes: 64 * MiB,
+    /** All that is in it, each name by itself: a tar in memory, before it is compressed. */
+    maxUnpackedBundleBytes: 256 * MiB,
     /** Builds of one name that are brought for one question; Ubuntu ships a release in up to three versions. */
     maxSupplied: 8,
     /** Clients whose requests are counted at a time; each takes some 150 bytes. */

@@ -11,6 +11,7 @@ export { resolveObject } from './resolve.ts'
 export { selfCheck } from './self-check.ts'
 export { type CheckedObject, checkObject, prepareCheck } from './check/check.ts'
 export type * from './check/types.ts'
+export { countPrograms, type ProgramCount } from './check/program-counts.ts'
 export type { KernelName } from './check/kernel-range.ts'
 export {
   type CheckedKernel,

@@ -246,10 +246,81 @@ export type BtfQuery = z.infer<typeof BtfQuery>
 export const MinQuery = BtfQuery.omit({ tool: true, variant: true })
 export type MinQuery = z.infer<typeof MinQuery>
 
+const kernelFilter = {
+  distro: name.meta({ description: 'Only kernels of this distribution (os-release `ID`).' }),
+  version: name.meta({ description: 'Only of this version (os-release `VERSION_ID`).' }),
+  arch: name.meta({ description: 'Only for this architecture.' }),
+}
+
+export const BundleLayout = z
+  .enum(['tree', 'bcc', 'gadget', 'datadog', 'flat', 'compact'])
+  .meta({ description: 'As which programs look min BTF up; docs/bundles.md has them.' })
+
+export const BundleQuery = z.strictObject({
+  layout: BundleLayout,
+  distro: kernelFilter.distro.optional(),
+  version: kernelFilter.version.optional(),
+  arch: kernelFilter.arch.optional(),
+})
+export type BundleQuery = z.infer<typeof BundleQuery>
+
 export const MinimizeQuery = MinQuery.omit({ predict: true }).extend({
   release: ResolveRequest.shape.release,
+  all: z.enum(['0', '1']).optional().meta({
+    description:
+      '1: for all kernels of `distro`, `version` and `arch`, as one bundle of the `layout` that is said.',
+  }),
+  layout: BundleLayout.optional(),
 })
 export type MinimizeQuery = z.infer<typeof MinimizeQuery>
+
+export const CheckQuery = z.strictObject(kernelFilter).partial()
+export type CheckQuery = z.infer<typeof CheckQuery>
+
+/** What becomes of objects on the kernels of a hub. */
+export const CheckAnswer = z
+  .object({
+    kernels: z.array(z.string()).meta({
+      description:
+        '`DISTRO/VERSION/ARCH/RELEASE` of all that were checked; one with several layouts is there for each.',
+    }),
+    programs: z.array(
+      z.object({
+        object: z.string(),
+        program: z.string(),
+        section: z.string(),
+        loads: count.meta({ description: 'On how many of the kernels.' }),
+        guarded: count.meta({ description: 'On how many it lacks something that a check guards.' }),
+        fails: count,
+      }),
+    ),
+    findings: z.array(
+      z.object({
+        object: z.string(),
+        programs: z.array(z.string()).meta({ description: 'Empty where the whole object is refused.' }),
+        subject: z.string().meta({ description: '`task_struct.start_boottime`.' }),
+        reason: z.enum([
+          'missing-type',
+          'missing-member',
+          'missing-enumerator',
+          'incompatible',
+          'ambiguous',
+          'invalid',
+          'no-kernel-btf',
+        ]),
+        effect: z.enum(['guarded', 'fails', 'refused']),
+        text: z.string().meta({ description: 'All of it in one sentence.' }),
+        kernels: z
+          .array(z.tuple([count, count]))
+          .meta({ description: 'First and last number among `kernels`, from 0, of each run.' }),
+      }),
+    ),
+    kernel_only: z
+      .array(z.object({ object: z.string(), name: z.string(), what: z.string() }))
+      .meta({ description: 'What no file can serve on a kernel without BTF of its own.' }),
+  })
+  .meta({ id: 'CheckAnswer' })
+export type CheckAnswer = z.infer<typeof CheckAnswer>
 
 export const KernelsQuery = z
   .strictObject({

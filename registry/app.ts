@@ -14,6 +14,8 @@ import { limitRate } from './rate-limit.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { btfRoutes } from './routes/btf.ts'
+import { bundleRoutes } from './routes/bundle.ts'
+import { checkRoutes } from './routes/check.ts'
 import { btfhubOnlineRoutes } from './routes/btfhub-online.ts'
 import { coverageRoutes } from './routes/coverage.ts'
 import { coolbpfRoutes } from './routes/coolbpf.ts'
@@ -34,7 +36,7 @@ import { boundUploads } from './uploads.ts'
 const ARCHIVE_ROOTS = ['/', '/aquasecurity/btfhub-archive/raw/main', '/btfs'] as const
 
 /** Paths that take BPF objects. */
-const UPLOADS = ['/v1/minimize', '/api/v1/customize'] as const
+const UPLOADS = ['/v1/minimize', '/v1/check', '/api/v1/customize'] as const
 
 /** All routes of a registry (DESIGN 6), without listening: a server or a test gives it requests. */
 export function createApp(hub: Hub): OpenAPIHono<Env> {
@@ -54,7 +56,9 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     coverageRoutes,
     resolveRoutes,
     toolRoutes,
+    bundleRoutes,
     minimizeRoutes,
+    checkRoutes,
   ]) {
     app.route('/', routes(hub))
   }

@@ -3,6 +3,7 @@ import type { Format } from './api.ts'
 import { type Found, find, type Wanted } from './find.ts'
 import { formOfMade } from './forms.ts'
 import type { Hub } from './hub.ts'
+import { toObjectSet } from './object-mins.ts'
 import { answerWith } from './routes/btf-answer.ts'
 import type { Env } from './sender.ts'
 import { readObjects } from './uploads.ts'
@@ -17,8 +18,8 @@ export async function cutUpload(
   wanted: Omit<Wanted, 'tool' | 'cut'>,
   format: Format,
 ): Promise<Response> {
-  const objects = await readObjects(c)
-  const found: Found = await find(hub, { ...wanted, cut: (btf) => hub.minBtfs.ofObjects(objects, btf) })
+  const set = toObjectSet(await readObjects(c))
+  const found: Found = await find(hub, { ...wanted, cut: (btf) => hub.objectMins.get(set, btf) })
   const content = await formOfMade(found.btf, found.build.kernel, format)
   // The answer depends on a body: it is neither this URL's nor is it kept in other encodings.
   const answer = { ...answerWith(found, content, format), encodable: false, snapshotId: null }

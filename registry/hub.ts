@@ -2,11 +2,15 @@ import type { Log } from '../core/log.ts'
 import type { BlobStore, Catalog, Derived } from '../store/index.ts'
 import { createDerived } from '../store/index.ts'
 import { Bodies } from './bodies.ts'
+import type { CheckAnswer } from './api.ts'
 import { defaultJustInTime, JustInTime, type JustInTimeOptions } from './just-in-time.ts'
 import { HotAnswers } from './hot-answers.ts'
 import { Metrics } from './metrics.ts'
 import type { AccessLog } from './access-log.ts'
+import { type LongJobOptions, LongJobs } from './long-jobs.ts'
+import type { Bundle } from './make-bundle.ts'
 import { MinBtfs } from './min-btfs.ts'
+import { ObjectMins } from './object-mins.ts'
 import { noRateLimits, RateLimiter, type RateLimits } from './rate-limit.ts'
 import { Sender } from './sender.ts'
 import { Snapshots } from './snapshots.ts'
@@ -25,6 +29,7 @@ export interface RegistryDeps {
   readonly justInTime?: Partial<JustInTimeOptions>
   /** What this hub calls itself in the `Via` of requests to others, so that two hubs do not ask each other in a circle. */
   readonly via?: string
+  readonly longJobs?: Partial<LongJobOptions>
   /** How much one client may ask; everything by default. */
   readonly rates?: RateLimits
   /** Told of each request; nobody by default. */
@@ -32,10 +37,14 @@ export interface RegistryDeps {
 }
 
 /** A registry's parts, built once and shared by its routes. */
-export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime' | 'rates'> {
+export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime' | 'rates' | 'longJobs'> {
   readonly derived: Derived
   readonly snapshots: Snapshots
   readonly minBtfs: MinBtfs
+  readonly objectMins: ObjectMins
+  /** Answers over all kernels. */
+  readonly checks: LongJobs<{ readonly answer: CheckAnswer; readonly sizeBytes: number }>
+  readonly bundles: LongJobs<Bundle>
   readonly hot: HotAnswers
   readonly sender: Sender
   readonly metrics: Metrics
@@ -50,7 +59,7 @@ export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime' | 'ra
 const MAX_HOT_BYTES = 64 * 1024 * 1024
 
 export function createHub(deps: RegistryDeps): Hub {
-  const { suppliers = [], justInTime, rates = noRateLimits, ...rest } = deps
+  const { suppliers = [], justInTime, rates = noRateLimits, longJobs, ...rest } = deps
   const derived = createDerived(deps)
   const hot = new HotAnswers(MAX_HOT_BYTES)
   const metrics = new Metrics()
@@ -60,6 +69,9 @@ export function createHub(deps: RegistryDeps): Hub {
     hot,
     snapshots: new Snapshots(deps.catalog, deps.log),
     minBtfs: new MinBtfs(deps),
+    objectMins: new ObjectMins(deps),
+    checks: new LongJobs<{ readonly answer: CheckAnswer; readonly sizeBytes: number }>(longJobs),
+    bundles: new LongJobs<Bundle>(longJobs),
     sender: new Sender({ derived, hot, bodies: new Bodies(), log: deps.log }),
     metrics,
     limiter: new RateLimiter(rates),

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import PQueue from 'p-queue'
 import { parseBtf } from '../btf/index.ts'
-import { sha256Of, type Sha256 } from '../core/digest.ts'
+import type { Sha256 } from '../core/digest.ts'
 import { describeError } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
 import { RecentCache } from '../core/recent-cache.ts'
@@ -17,12 +17,9 @@ import { type BlobStore, type Catalog, StoreError, type Tool } from '../store/in
 import { blobContent, type Content, memoryContent } from './content.ts'
 import { RegistryError } from './errors.ts'
 import { formatTool } from './tool-index.ts'
-import type { UploadedObject } from './uploads.ts'
 
 /** Makings that may wait at a time; at some 30 ms each, who comes later would wait for a minute. */
 const MAX_WAITING = 2000
-/** With so many waiting, no objects of strangers are taken. */
-const MAX_WAITING_BEFORE_OBJECTS = 100
 /** Tools whose objects are kept read. */
 const MAX_TOOLS = 32
 /** Kernels whose lookups are kept: some 10 MB each, and requests for one kernel come together. */
@@ -76,35 +73,6 @@ export class MinBtfs {
     return finding
   }
 
-  /**
-   * Min BTF of objects that no tool has, kept in memory for a while: whoever sends the same objects for the same kernel
-   * is answered from there. Throws RegistryError as {@link get} does; `BUSY` sooner, since tools come first.
-   */
-  async ofObjects(objects: readonly UploadedObject[], btf: Sha256): Promise<Content> {
-    // Names are in it because refusals have them, and are nobody else's business.
-    const request = objects.map(({ name, digest }) => `${digest} ${name}`)
-    const key = `${sha256Of(request.join('\n'))} ${btf}`
-    const ready = this.#kept.get(key) ?? this.#underWay.get(key)
-    if (ready !== undefined) return ready
-    const unfit = this.#unfit.get(key)
-    if (unfit !== undefined) throw unfit
-    if (this.#queue.size >= MAX_WAITING_BEFORE_OBJECTS) {
-      throw new RegistryError('BUSY', `${this.#queue.size} min BTF are being made before this one`)
-    }
-    const prepare = async (): Promise<PreparedTool> =>
-      prepareTool(objects.map(({ name, bytes }) => parseBpfObject(name, bytes)))
-    const making = this.#queue
-      .add(() => this.#make(prepare, 'the objects', btf, key))
-      .then((bytes) => {
-        const content = memoryContent(bytes)
-        this.#kept.set(key, content, content.sizeBytes)
-        return content
-      })
-      .finally(() => this.#underWay.delete(key))
-    this.#underWay.set(key, making)
-    return making
-  }
-
   /** A min BTF that the store did not take, by its digest; null where there is none. */
   kept(digest: Sha256): Content | null {
     return this.#kept.get(digest) ?? null
@@ -128,21 +96,14 @@ export class MinBtfs {
     if (this.#queue.size >= MAX_WAITING) {
       throw new RegistryError('BUSY', `${MAX_WAITING} min BTF are being made before this one`)
     }
-    const bytes = await this.#queue.add(() =>
-      this.#make(() => this.#prepared(tool), formatTool(tool), btf, key),
-    )
+    const bytes = await this.#queue.add(() => this.#make(tool, btf, key))
     return this.#keep(tool, btf, key, bytes)
   }
 
-  async #make(
-    prepare: () => Promise<PreparedTool>,
-    name: string,
-    btf: Sha256,
-    key: string,
-  ): Promise<Uint8Array> {
+  async #make(tool: Tool, btf: Sha256, key: string): Promise<Uint8Array> {
     if (this.#isClosed) throw new RegistryError('UNAVAILABLE', 'this hub is stopping')
     try {
-      const prepared = await prepare()
+      const prepared = await this.#prepared(tool)
       const kernel = await this.#kernel(btf)
       await setImmediate()
       const { bytes } = minimizeFor(prepared, kernel)
@@ -150,7 +111,7 @@ export class MinBtfs {
       return bytes
     } catch (err) {
       if (!(err instanceof MinimizeError) || err.code === 'DIFFERS') throw err
-      const unfit = new RegistryError('TOOL_UNFIT', `${name}: ${err.message}`, { cause: err })
+      const unfit = new RegistryError('TOOL_UNFIT', `${formatTool(tool)}: ${err.message}`, { cause: err })
       this.#unfit.set(key, unfit, 1)
       throw unfit
     }

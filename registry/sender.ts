@@ -29,7 +29,8 @@ export interface Answer {
   /** The raw BTF that the bytes are or hold; null where they are something else. */
   readonly btf: Sha256 | null
   readonly kernel: Kernel | null
-  readonly match: Match
+  /** Null where the bytes are no BTF of one kernel. */
+  readonly match: Match | null
   /** With `predicted`: the kernels before and after the one that was asked for. */
   readonly predictedFrom?: readonly [Kernel, Kernel] | undefined
   readonly origin: Origin | null
@@ -157,7 +158,7 @@ function describe(answer: Answer): Record<string, string> {
     'Cache-Control': cachingOf(answer),
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
-    [header.match]: answer.match,
+    ...(answer.match === null ? {} : { [header.match]: answer.match }),
     ...(answer.encodable ? { Vary: 'Accept-Encoding' } : {}),
     ...(answer.btf === null ? {} : { [header.digest]: answer.btf }),
     ...(answer.kernel === null ? {} : { [header.kernel]: formatKernel(answer.kernel) }),

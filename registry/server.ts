@@ -171,6 +171,9 @@ async function drain(
   await closed
   clearTimeout(timer)
   clearInterval(sweep)
+  await hub.checks.close()
+  await hub.bundles.close()
+  await hub.objectMins.close()
   await hub.minBtfs.close()
   await Promise.allSettled(underWay)
   await hub.tarCatalog.settle()

@@ -1,9 +1,10 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { Hono } from 'hono'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { sha256Of } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
@@ -11,7 +12,10 @@ import { silentLog } from '../core/log.ts'
 import { addKernel, addTool, compileTool, tinyKernel } from '../test/helpers/registry.ts'
 import { openTestStore, type TestStore } from '../test/helpers/store.ts'
 import { Problem } from './api.ts'
+import { RegistryError } from './errors.ts'
+import type { Env } from './sender.ts'
 import { type RunningRegistry, startRegistry } from './server.ts'
+import { boundUploads } from './uploads.ts'
 
 let store: TestStore
 let hub: RunningRegistry
@@ -85,12 +89,12 @@ describe('POST /v1/minimize', () => {
   })
 
   it('cuts the same request once, however many ask', async () => {
-    const before = hub.hub.minBtfs.made
+    const before = hub.hub.objectMins.made
     const ask = (): Promise<Response> => post('/v1/minimize?release=known', form([['object', whole]]))
     const answers = await Promise.all([ask(), ask(), ask()])
     expect(answers.map((answer) => answer.status)).toEqual([200, 200, 200])
     expect((await ask()).status).toBe(200)
-    expect(hub.hub.minBtfs.made - before).toBe(1)
+    expect(hub.hub.objectMins.made - before).toBe(1)
   })
 
   it('cuts for several objects together, in the form that is asked for', async () => {
@@ -162,24 +166,74 @@ describe('POST /v1/minimize', () => {
     expect(await problemOf(await post(`/v1/minimize${query}`, body(), headers))).toBe(expected)
   })
 
-  it('holds a bounded number of bodies: one more is told to come again', async () => {
+  it('is not kept from others by who sends slowly, until they are very many', async () => {
     const start =
       'POST /v1/minimize?release=known HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n' +
       'Content-Length: 1000\r\n\r\n--b\r\n'
-    const slow = Array.from({ length: limits.request.maxUploads }, () => connect(hub.port, '127.0.0.1'))
-    for (const socket of slow) socket.on('error', () => undefined).write(start)
+    const slow: Socket[] = []
+    const openSlow = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        const socket = connect(hub.port, '127.0.0.1').on('error', () => undefined)
+        socket.write(start)
+        slow.push(socket)
+      }
+    }
+    const ask = (): Promise<Response> => post('/v1/minimize?release=known', form([['object', object]]))
+    const few = limits.request.maxUploads / 2
+    openSlow(few)
     try {
-      await expect
-        .poll(async () => problemOf(await post('/v1/minimize?release=none', form([['object', object]]))))
-        .toBe('503 BUSY')
+      for (let i = 0; i < 5; i++) expect((await ask()).status).toBe(200)
+      openSlow(limits.request.maxUploads - few)
+      await expect.poll(async () => problemOf(await post('/v1/minimize', form([])))).toBe('503 BUSY')
     } finally {
       for (const socket of slow) socket.destroy()
     }
-    await expect
-      .poll(async () => (await post('/v1/minimize?release=known', form([['object', object]]))).status)
-      .toBe(200)
+    await expect.poll(async () => (await ask()).status).toBe(200)
+  })
+
+  it('holds a bounded number of bytes of all bodies', async () => {
+    const app = new Hono<Env>().use(boundUploads()).post('/', async (c) => {
+      for await (const _chunk of c.req.raw.body ?? []);
+      return c.text('read')
+    })
+    app.onError((err, c) => c.text(err instanceof RegistryError ? err.code : 'other', 500))
+    const chunk = new Uint8Array(1024 * 1024)
+    const mostOfIt = limits.request.maxUploadBytes / chunk.byteLength - 1
+    /** A body that comes nearly whole, and ends when it is told to; `stalled` when it has come so far. */
+    const slowly = (): { answer: Promise<Response>; stalled: Promise<void>; end: () => void } => {
+      let sent = 0
+      const [stall, finish] = [signal(), signal()]
+      const body = new ReadableStream<Uint8Array>({
+        async pull(controller) {
+          if (sent++ < mostOfIt) return controller.enqueue(chunk)
+          stall.give()
+          await finish.given
+          controller.close()
+        },
+      })
+      const answer = app.request('/', { method: 'POST', body, duplex: 'half' })
+      return { answer: Promise.resolve(answer), stalled: stall.given, end: finish.give }
+    }
+    const uploads = []
+    for (let i = 0; i < Math.floor(limits.request.maxHeldUploadBytes / (mostOfIt * chunk.byteLength)); i++) {
+      const upload = slowly()
+      await upload.stalled
+      uploads.push(upload)
+    }
+    expect(await (await slowly().answer).text()).toBe('BUSY')
+    for (const { end } of uploads) end()
+    for (const { answer } of uploads) expect(await (await answer).text()).toBe('read')
+    const later = slowly()
+    later.end()
+    expect(await (await later.answer).text()).toBe('read')
   })
 })
+
+function signal(): { readonly given: Promise<void>; readonly give: () => void } {
+  let give = (): void => undefined
+  const given = new Promise<void>((resolve) => (give = resolve))
+  return { given, give: () => give() }
+}
 
 describe("btfhub-online's endpoints", () => {
   const query = 'distribution=debian&distribution_version=12&kernel_version=known&arch=x86_64'

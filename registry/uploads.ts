@@ -1,5 +1,4 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import { bodyLimit } from 'hono/body-limit'
 import { sha256Of, type Sha256 } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { RegistryError } from './errors.ts'
@@ -17,29 +16,51 @@ export interface UploadedObject {
 const FIELDS: readonly string[] = ['object', 'bpf']
 
 /**
- * Bounds requests with objects in their bodies: how large one is, and how many there are at a time, so that what they
- * hold in memory is bounded. Throws RegistryError `BUSY` and `TOO_LARGE`. One for all routes that take objects.
+ * Bounds requests with objects in their bodies: how large one is, how many there are at a time, and what all of them
+ * hold in memory. What is held is what has come: who sends slowly keeps nobody out. Throws RegistryError `BUSY` and
+ * `TOO_LARGE`. One for all routes that take objects.
  */
 export function boundUploads(): MiddlewareHandler<Env> {
   let underWay = 0
-  const { maxUploadBytes, maxUploads } = limits.request
-  const bound = bodyLimit({
-    maxSize: maxUploadBytes,
-    onError: () => {
-      throw new RegistryError('TOO_LARGE', `the body has more than ${maxUploadBytes} bytes`)
-    },
-  })
+  let heldBytes = 0
+  const { maxUploadBytes, maxUploads, maxHeldUploadBytes } = limits.request
   return async (c, next) => {
-    if (underWay >= maxUploads) {
-      throw new RegistryError('BUSY', `${maxUploads} uploads are being worked on`)
-    }
+    if (underWay >= maxUploads) throw new RegistryError('BUSY', `${maxUploads} uploads are being worked on`)
+    if (Number(c.req.header('content-length') ?? 0) > maxUploadBytes) throw tooLarge()
     underWay++
+    let ownBytes = 0
+    const hold = (bytes: number): void => {
+      if (ownBytes + bytes > maxUploadBytes) throw tooLarge()
+      if (heldBytes + bytes > maxHeldUploadBytes)
+        throw new RegistryError('BUSY', 'too many uploads at a time')
+      ownBytes += bytes
+      heldBytes += bytes
+    }
     try {
-      return await bound(c, next)
+      const { body, headers, method, signal } = c.req.raw
+      if (body !== null) {
+        const counted = { body: body.pipeThrough(counting(hold)), duplex: 'half', headers, method, signal }
+        c.req.raw = new Request(c.req.url, counted as RequestInit)
+      }
+      await next()
     } finally {
       underWay--
+      heldBytes -= ownBytes
     }
   }
+}
+
+function counting(hold: (bytes: number) => void): TransformStream<Uint8Array, Uint8Array> {
+  return new TransformStream({
+    transform(chunk, controller) {
+      hold(chunk.byteLength)
+      controller.enqueue(chunk)
+    },
+  })
+}
+
+function tooLarge(): RegistryError {
+  return new RegistryError('TOO_LARGE', `the body has more than ${limits.request.maxUploadBytes} bytes`)
 }
 
 /**

@@ -1,10 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
 import {
-  type CheckedKernel,
   type CheckedObject,
   checkObject,
   type CheckResult,
+  countPrograms,
   type Finding,
   formatFinding,
   type KernelOnly,
@@ -84,7 +84,14 @@ async function print(
 ): Promise<void> {
   const lines: string[] = []
   const total = results.reduce((sum, { kernels }) => sum + kernels.length, 0)
-  const rows = programRows(results, findings)
+  const rows = countPrograms(results, findings).map((each) => [
+    each.object,
+    each.program,
+    each.section,
+    each.loads,
+    each.guarded,
+    each.fails,
+  ])
   lines.push(formatTable(['OBJECT', 'PROGRAM', 'SECTION', 'LOADS', 'GUARDED', 'FAILS'], rows))
   let object: string | null = null
   for (const finding of findings) {
@@ -100,26 +107,6 @@ async function print(
   const failing = findings.filter(({ effect }) => effect !== 'guarded').length
   await terminal.outLines(lines.flatMap((line) => line.split('\n')))
   terminal.err(`${total} kernels; ${failing === 0 ? 'nothing fails' : `${failing} findings fail`}`)
-}
-
-function programRows(results: readonly CheckResult[], findings: readonly Finding[]): (string | number)[][] {
-  const first = results[0]?.objects ?? []
-  const total = results.reduce((sum, { kernels }) => sum + kernels.length, 0)
-  const affected = (object: string, program: string, effects: readonly Finding['effect'][]): number => {
-    const found = new Set<CheckedKernel>()
-    for (const finding of findings) {
-      if (finding.object !== object || !effects.includes(finding.effect)) continue
-      if (finding.effect !== 'refused' && !finding.programs.includes(program)) continue
-      for (const kernel of finding.kernels) found.add(kernel)
-    }
-    return found.size
-  }
-  return first.flatMap(({ name: object, programs }) =>
-    programs.map(({ name, section }) => {
-      const fails = affected(object, name, ['fails', 'refused'])
-      return [object, name, section, total - fails, affected(object, name, ['guarded']), fails]
-    }),
-  )
 }
 
 function asJson(

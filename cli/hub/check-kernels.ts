@@ -1,6 +1,7 @@
 import { type Btf, parseBtf } from '../../btf/index.ts'
 import type { CheckedKernel } from '../../minimize/index.ts'
-import type { Build, Store } from '../../store/index.ts'
+import { groupsOfBuilds } from '../../registry/index.ts'
+import type { Store } from '../../store/index.ts'
 import { readBtf } from '../input.ts'
 import { baseRelease, findKernelFiles } from '../kernel-files.ts'
 import type { Invocation } from '../main.ts'
@@ -25,19 +26,8 @@ export async function groupsOfFiles(
 
 /** All kernels of a hub, grouped by the layout of their types. */
 export async function groupsOfHub(store: Store): Promise<KernelGroup[]> {
-  const byLayout = new Map<string, Build[]>()
-  for (const build of await store.catalog.builds()) {
-    const builds = byLayout.get(build.layoutDigest)
-    if (builds === undefined) byLayout.set(build.layoutDigest, [build])
-    else builds.push(build)
-  }
-  return [...byLayout.values()].map((builds) => ({
-    kernels: [...new Map(builds.map((build) => [JSON.stringify(build.kernel), asChecked(build)])).values()],
-    load: async () => parseBtf(await store.blobs.read((builds[0] as Build).btf.digest)),
+  return groupsOfBuilds(await store.catalog.builds()).map(({ kernels, btf }) => ({
+    kernels,
+    load: async () => parseBtf(await store.blobs.read(btf)),
   }))
-}
-
-/** Only a kernel without BTF has its types taken out of DWARF; of imported ones nobody knows. */
-function asChecked({ kernel, provenance: { origin } }: Build): CheckedKernel {
-  return { ...kernel, hasOwnBtf: origin === 'embedded' ? true : origin === 'dwarf' ? false : null }
 }

@@ -1,11 +1,12 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import { z } from 'zod'
-import { KernelNameError, makeKernel, parseArch, parseDistro, parseVersion } from '../../core/kernel.ts'
+import { makeKernel } from '../../core/kernel.ts'
 import type { KernelEntry } from '../../core/resolve/kernel-index.ts'
 import type { Build } from '../../store/types.ts'
 import { KernelDetail, KernelPage, KernelsQuery } from '../api.ts'
 import { RegistryError } from '../errors.ts'
 import type { Hub } from '../hub.ts'
+import { kernelFilter } from '../kernel-filter.ts'
 import type { Env } from '../sender.ts'
 import { toKernelDetail, toKernelSummary } from '../wire.ts'
 import { describedRoutes, problems } from './open-api.ts'
@@ -68,17 +69,11 @@ function toPage(page: readonly KernelEntry<Build>[], next: string | null): Kerne
 }
 
 function filterOf(query: KernelsQuery): (entry: KernelEntry<Build>) => boolean {
-  const distro = query.distro === undefined ? null : parseDistro(query.distro)
-  const arch = query.arch === undefined ? null : parseArch(query.arch)
-  if (query.arch !== undefined && arch === null) {
-    throw new KernelNameError('BAD_NAME', `arch ${JSON.stringify(query.arch)}: not known`)
-  }
+  const isWanted = kernelFilter(query)
   const release = query.release?.replaceAll(' ', '+')
   const q = query.q?.replaceAll(' ', '+')
   return ({ kernel, builds }) =>
-    (distro === null || kernel.distro === distro) &&
-    (query.version === undefined || kernel.version === parseVersion(kernel.distro, query.version)) &&
-    (arch === null || kernel.arch === arch) &&
+    isWanted(kernel) &&
     (release === undefined || kernel.release === release) &&
     (q === undefined || kernel.release.includes(q)) &&
     (query.origin === undefined || builds.some((build) => build.provenance.origin === query.origin))

@@ -23,7 +23,12 @@ export function metricsRoutes(hub: Hub): Hono<Env> {
 function workFamilies(hub: Hub): Family[] {
   const cpu = process.cpuUsage()
   return [
-    single('btfhub_min_btf_made_total', 'counter', 'Min BTF cut since the start.', hub.minBtfs.made),
+    single(
+      'btfhub_min_btf_made_total',
+      'counter',
+      'Min BTF cut since the start.',
+      hub.minBtfs.made + hub.objectMins.made,
+    ),
     single('btfhub_min_btf_waiting', 'gauge', 'Min BTF that wait to be cut.', hub.minBtfs.waiting),
     {
       name: 'btfhub_supply_queue',

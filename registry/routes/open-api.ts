@@ -14,6 +14,22 @@ export const bytes = {
   'application/octet-stream': { schema: { type: 'string', format: 'binary' } },
 } as const
 
+/** A body with BPF objects. */
+export const objectsBody = {
+  required: true,
+  content: {
+    'multipart/form-data': {
+      schema: {
+        type: 'object' as const,
+        required: ['object'],
+        properties: {
+          object: { type: 'array' as const, items: { type: 'string' as const, format: 'binary' } },
+        },
+      },
+    },
+  },
+}
+
 /** A group of routes that /openapi.json describes. What their schemas refuse is a `BAD_REQUEST`. */
 export function describedRoutes(): OpenAPIHono<Env> {
   return new OpenAPIHono<Env>({
