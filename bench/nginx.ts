@@ -18,14 +18,14 @@ export interface Nginx {
 export async function startNginx(
   root: string,
   stateDir: string,
-  options: { readonly openFileCache?: boolean } = {},
+  options: { readonly openFileCache?: boolean; readonly workers?: number } = {},
 ): Promise<Nginx> {
   await mkdir(stateDir, { recursive: true })
   const port = await freePort()
   const config = join(stateDir, 'nginx.conf')
   await writeFile(
     config,
-    `daemon off; worker_processes 1; pid ${stateDir}/pid; error_log stderr;
+    `daemon off; worker_processes ${options.workers ?? 1}; pid ${stateDir}/pid; error_log stderr;
 events { worker_connections 1024; }
 http {
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;${options.openFileCache === true ? ' open_file_cache max=1000;' : ''}

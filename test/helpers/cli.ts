@@ -41,6 +41,7 @@ export async function btfhub(args: readonly string[], env: NodeJS.ProcessEnv = {
 /** A registry on a free port of loopback, as `btfhub serve` starts it. */
 export interface RunningServer {
   readonly url: string
+  readonly pid: number
   stop(): Promise<void>
 }
 
@@ -61,6 +62,7 @@ export async function serveCli(dataDir: string): Promise<RunningServer> {
   })
   return {
     url,
+    pid: child.pid ?? NaN,
     async stop() {
       child.kill('SIGTERM')
       await exited
