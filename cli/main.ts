@@ -102,6 +102,14 @@ const keyOption = (): Option =>
   new Option('--key <key>', 'public key of a hub: only what its signed index says is believed')
     .env('BTFHUB_KEY')
     .argParser(collectWords)
+const compatOption = (): Option =>
+  new Option('--compat <level>', 'lower it for a reader of old, by its libbpf: docs/compat.md').choices([
+    'native',
+    '1.0',
+    '0.6',
+    '0.4',
+    '0.3',
+  ])
 const jsonOption = (): Option => new Option('--json', 'print facts as JSON').default(false)
 
 function addClientCommands(program: Command, invocation: () => Invocation): void {
@@ -115,6 +123,14 @@ function addClientCommands(program: Command, invocation: () => Invocation): void
     )
     .option('--tool <name[@version]>', 'min BTF for a tool that the hub knows')
     .option('--object <file...>', 'min BTF for these BPF objects, cut on this machine')
+    .addOption(
+      new Option('--variant <variant>', 'the kernel alone, or with all its modules in one id space').choices([
+        'full',
+        'merged',
+      ]),
+    )
+    .option('--module <name>', "split BTF of one module; --json tells its base's path too")
+    .addOption(compatOption())
     .option('--arch <arch>', 'architecture of the kernel')
     .option('--distro <id>', 'os-release ID')
     .option('--version <id>', 'os-release VERSION_ID')

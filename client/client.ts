@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
 import { describeError } from '../core/errors.ts'
 import { sleep } from '../core/hosts.ts'
@@ -38,6 +39,8 @@ export interface Fetched {
   readonly origin: string
   /** With match `predicted`: the kernels before and after the one that was asked for, the BTF being the former's. */
   readonly predictedFrom?: readonly string[]
+  /** Of split BTF: the path of what it is split from. */
+  readonly base?: string
   readonly hub: string
   /** `hub`: downloaded now. `cache`: a hub said which, it was here. `offline`: no hub could be asked. */
   readonly from: 'hub' | 'cache' | 'offline'
@@ -140,6 +143,12 @@ export function createClient(options: ClientOptions): Client {
     if (answer.match === 'predicted' && query.predict !== true) {
       throw new ClientError('UNVERIFIED', `${hub.url}: a guess, for which nobody asked`)
     }
+    if ((answer.base !== null) !== (query.module !== undefined)) {
+      throw new ClientError(
+        'UNVERIFIED',
+        `${hub.url}: a module's BTF is split from a base, and nothing else is`,
+      )
+    }
     return answer
   }
 
@@ -161,7 +170,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   async function take(hub: HubConnection, answer: ResolveAnswer, signal: AbortSignal): Promise<Fetched> {
-    const digest = digestOf(hub.url, answer)
+    const digest = digestOf(hub.url, answer.btf)
     const facts = {
       digest,
       kernel: kernelName(hub.url, answer.build.kernel),
@@ -172,20 +181,34 @@ export function createClient(options: ClientOptions): Client {
         : { predictedFrom: answer.predicted_from.map((kernel) => kernelName(hub.url, kernel)) }),
       hub: hub.url,
     }
+    if (answer.base === null) return { ...facts, ...(await obtain(hub, answer.btf, null, signal)) }
+    const { path: base } = await obtain(hub, answer.base, null, signal)
+    return { ...facts, base, ...(await obtain(hub, answer.btf, base, signal)) }
+  }
+
+  /** A BTF by digest, from the cache or else the hub; `base` is the path of what it is split from. */
+  async function obtain(
+    hub: HubConnection,
+    blob: ResolveAnswer['btf'],
+    base: string | null,
+    signal: AbortSignal,
+  ): Promise<Pick<Fetched, 'path' | 'from'>> {
+    const digest = digestOf(hub.url, blob)
     const cached = await cache.find(digest)
-    if (cached !== null) return { path: cached, ...facts, from: 'cache' }
-    const bytes = await download(hub, answer, digest, signal)
-    return { path: await cache.keep(digest, bytes), ...facts, from: 'hub' }
+    if (cached !== null) return { path: cached, from: 'cache' }
+    const bytes = await download(hub, blob, digest, signal)
+    checkBtf(hub.url, bytes, base === null ? null : await readFile(base))
+    return { path: await cache.keep(digest, bytes), from: 'hub' }
   }
 
   /** One more try where the bytes are wrong: proxies and disks do that once, a bad hub always. */
   async function download(
     hub: HubConnection,
-    answer: ResolveAnswer,
+    blob: ResolveAnswer['btf'],
     digest: Sha256,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const size = answer.btf.size_bytes
+    const size = blob.size_bytes
     if (size > limits.btf.maxBytes) {
       throw new ClientError(
         'UNVERIFIED',
@@ -195,10 +218,7 @@ export function createClient(options: ClientOptions): Client {
     for (let attempt = 1; ; attempt++) {
       const { bytes } = await hub.bytes(`/v1/blobs/sha256/${digest}`, { exactly: size }, signal)
       const got = sha256Of(bytes)
-      if (got === digest) {
-        checkBtf(hub.url, bytes)
-        return bytes
-      }
+      if (got === digest) return bytes
       const err = new ClientError('UNVERIFIED', `${hub.url}: sha256 is ${got}, expected ${digest}`)
       if (attempt >= DOWNLOADS) throw err
       warn(err.message)
@@ -321,8 +341,8 @@ function worstOf(errors: readonly ClientError[]): ClientError {
   throw new Error('no hub was asked')
 }
 
-function digestOf(hub: string, answer: ResolveAnswer): Sha256 {
-  const digest = parseSha256(answer.btf.digest)
+function digestOf(hub: string, blob: ResolveAnswer['btf']): Sha256 {
+  const digest = parseSha256(blob.digest)
   if (digest === null) throw new ClientError('UNAVAILABLE', `${hub}: an answer without a digest`)
   return digest
 }

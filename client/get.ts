@@ -37,7 +37,7 @@ export async function get(
   if (install === true && format !== 'raw' && format !== 'elf') {
     throw new ClientError('BAD_REQUEST', `--install with ${format}: loaders read raw BTF and ELF only`)
   }
-  const own = isThisHost(asked, host) && force !== true && format === 'raw' ? host.kernelBtf : null
+  const own = isThisHost(asked, host) && force !== true && isPlain(options) ? host.kernelBtf : null
   const got: Got =
     own !== null
       ? { from: 'kernel', path: own, release: host.release }
@@ -55,6 +55,11 @@ export async function get(
  */
 export function installPath(root: string, release: string): string {
   return join(root, 'usr/lib/debug/boot', `vmlinux-${release}`)
+}
+
+/** Whether a kernel's own BTF is what is wanted: no other form, not modules', not lowered. */
+function isPlain({ format = 'raw', variant = 'full', module, compat = 'native' }: GetOptions): boolean {
+  return format === 'raw' && variant === 'full' && module === undefined && compat === 'native'
 }
 
 /** This host's facts fill what was not said, if the kernel is this host's. */

@@ -130,6 +130,7 @@ function answer(
     match,
     build: build satisfies Build,
     btf,
+    base: null,
     tool: place === null ? null : (index.tools[place] ?? null),
   }
 }

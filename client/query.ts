@@ -12,6 +12,12 @@ export interface KernelQuery {
   readonly osRelease?: string | undefined
   /** `NAME` or `NAME@VERSION`: its min BTF; the full BTF where it is not given. */
   readonly tool?: string | undefined
+  /** `full`, the default; `merged`: with the kernel's modules in one id space; `split`: of one module. */
+  readonly variant?: 'full' | 'merged' | 'split' | undefined
+  /** The module whose split BTF is wanted. */
+  readonly module?: string | undefined
+  /** What the reader knows, docs/compat.md; `native` where it is not given. */
+  readonly compat?: ResolveRequest['compat']
   /** Whether the BTF of what the distribution is a clone of will do. */
   readonly like?: boolean | undefined
   /** Whether, where no hub has a kernel, a guess from its neighbours will do; only with `tool`. */
@@ -29,6 +35,9 @@ export function toRequest(query: KernelQuery): ResolveRequest {
     banner: query.banner,
     os_release: query.osRelease,
     tool: query.tool,
+    variant: query.variant,
+    module: query.module,
+    compat: query.compat,
     like: query.like === true ? true : undefined,
     predict: query.predict === true ? true : undefined,
   }

@@ -17,6 +17,14 @@ export const header = {
   origin: 'Btfhub-Origin',
   /** sha256 of the raw BTF in hex, whatever form or encoding the body has. */
   digest: 'Btfhub-Digest',
+  /** `split` or `merged`; missing where it is the kernel's own BTF, or a min BTF of that. */
+  variant: 'Btfhub-Variant',
+  /** With `Btfhub-Variant: split`: the module. */
+  module: 'Btfhub-Module',
+  /** With `Btfhub-Variant: split`: sha256 of the raw BTF that it is split from. */
+  base: 'Btfhub-Base',
+  /** The level that it was lowered to; missing where it is as it was made. */
+  compat: 'Btfhub-Compat',
   /** With `Btfhub-Match: predicted`: the kernels before and after the one that was asked for, between blanks. */
   predictedFrom: 'Btfhub-Predicted-From',
 } as const
@@ -29,6 +37,13 @@ const count = z.int().nonnegative()
 /** Which fact found the build; `digest` where the URL named the bytes. */
 export const Match = z.enum(['build-id', 'banner', 'release', 'like', 'predicted', 'digest'])
 export type Match = z.infer<typeof Match>
+
+export const Variant = z.enum(['full', 'merged', 'split'])
+export type Variant = z.infer<typeof Variant>
+
+/** What readers know, see docs/compat.md. */
+export const Compat = z.enum(['native', '1.0', '0.6', '0.4', '0.3'])
+export type Compat = z.infer<typeof Compat>
 
 export const Format = z.enum(['raw', 'elf', 'gz', 'xz', 'tar.xz', 'sha256'])
 export type Format = z.infer<typeof Format>
@@ -86,8 +101,22 @@ export const Build = z
   .meta({ id: 'Build', description: 'One build of a kernel, with its full BTF.' })
 export type Build = z.infer<typeof Build>
 
+export const Module = z
+  .object({ name: z.string(), origin: z.enum(['embedded', 'dwarf']), btf: Blob })
+  .meta({ id: 'Module', description: "Split BTF of a module, on its build's." })
+export type Module = z.infer<typeof Module>
+
+/** A build with its modules. */
+export const BuildDetail = Build.extend({
+  merged: Blob.nullable().meta({
+    description: 'Its BTF and that of all its modules in one id space; null where they were not taken in.',
+  }),
+  modules: z.array(Module).meta({ description: 'By name.' }),
+}).meta({ id: 'BuildDetail' })
+export type BuildDetail = z.infer<typeof BuildDetail>
+
 export const KernelDetail = Kernel.extend({
-  builds: z.array(Build).meta({ description: 'Newest first.' }),
+  builds: z.array(BuildDetail).meta({ description: 'Newest first.' }),
 }).meta({ id: 'KernelDetail' })
 export type KernelDetail = z.infer<typeof KernelDetail>
 
@@ -192,6 +221,12 @@ const facts = {
     .max(16_384)
     .meta({ description: 'The text of /etc/os-release, for distro and version.' }),
   tool: name.meta({ description: 'NAME or NAME@VERSION: the min BTF of that tool.' }),
+  variant: Variant.meta({
+    description:
+      '`full`, the default: the kernel alone. `merged`: with its modules, in one id space; also to cut min BTF of. `split`: one module.',
+  }),
+  module: name.meta({ description: 'The module whose split BTF is wanted; its base is `full`.' }),
+  compat: Compat.meta({ description: 'What the reader knows: `native`, the default, is all there is.' }),
 }
 
 export const ResolveRequest = z
@@ -215,6 +250,7 @@ export const ResolveAnswer = z
     btf: Blob.meta({
       description: 'What to fetch: the full BTF, or the min BTF of the tool that was asked for.',
     }),
+    base: Blob.nullable().default(null).meta({ description: 'What `btf` is split from, of a module.' }),
     tool: z.string().nullable().meta({ description: 'NAME@VERSION that `btf` was made for.' }),
     predicted_from: z.tuple([Kernel, Kernel]).optional().meta({
       description: 'With match `predicted`: the kernels before and after; `build` is of the former.',
@@ -237,13 +273,11 @@ export const BtfQuery = z
     format: Format.meta({
       description: 'Form of the bytes; `sha256` is a line for `sha256sum -c` about the raw BTF.',
     }),
-    variant: z.literal('full').meta({ description: 'Only `full` is there as yet.' }),
-    compat: z.literal('native').meta({ description: 'Only `native` is there as yet.' }),
   })
   .partial()
 export type BtfQuery = z.infer<typeof BtfQuery>
 
-export const MinQuery = BtfQuery.omit({ tool: true, variant: true })
+export const MinQuery = BtfQuery.omit({ tool: true })
 export type MinQuery = z.infer<typeof MinQuery>
 
 const kernelFilter = {

@@ -473,7 +473,7 @@ describe('bad requests', () => {
     [`/v1/btf/${el7.release}?distor=centos`, 400],
     [`/v1/btf/${el7.release}?arch=x86_64&arch=arm64`, 400],
     [`/v1/btf/${el7.release}?format=zip`, 400],
-    [`/v1/btf/${el7.release}?variant=merged`, 400],
+    [`/v1/btf/${el7.release}?variant=half`, 400],
     [`/v1/btf/${el7.release}?build_id=1`, 400],
     [`/v1/btf/${el7.release}?distro=`, 400],
     [`/v1/btf/${el7.release}?tool=${'a'.repeat(300)}`, 400],

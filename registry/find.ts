@@ -4,7 +4,7 @@ import { listKernels, tellApart } from '../core/resolve/ambiguity.ts'
 import { type Asked, type KernelFacts, readFacts } from '../core/resolve/facts.ts'
 import { resolve, type Resolution } from '../core/resolve/resolver.ts'
 import { FactsError } from '../core/resolve/types.ts'
-import type { Build, Tool } from '../store/types.ts'
+import type { BlobRef, Build, Tool } from '../store/types.ts'
 import type { Match } from './api.ts'
 import { blobContent, type Content } from './content.ts'
 import { RegistryError } from './errors.ts'
@@ -12,6 +12,7 @@ import type { Hub } from './hub.ts'
 import { predict } from './predict.ts'
 import type { Snapshot } from './snapshots.ts'
 import { hasPassed } from './via.ts'
+import { lowered, readVariant, selectVariant, type VariantAsked, type VariantWanted } from './variant.ts'
 import { type Candidate, toChoice } from './wire.ts'
 
 /** The one BTF that a request is about. */
@@ -21,13 +22,16 @@ export interface Found {
   /** The full BTF of the build, or its min BTF for `tool`. */
   readonly btf: Content
   readonly tool: Tool | null
+  readonly variant: VariantWanted
+  /** Of split BTF: what it is split from. */
+  readonly base: BlobRef | null
   readonly snapshot: Snapshot
   /** With match `predicted`: the kernels before and after the wanted one, `build` being of the former. */
   readonly predictedFrom?: readonly [Kernel, Kernel]
 }
 
 /** What a request asks for. */
-export interface Wanted {
+export interface Wanted extends VariantAsked {
   readonly kernel: Asked
   /** Where the request does not say. */
   readonly assumedArch?: Arch
@@ -66,21 +70,33 @@ export async function find(hub: Hub, wanted: Wanted): Promise<Found> {
 }
 
 async function findFresh(hub: Hub, wanted: Wanted): Promise<Found> {
+  const variant = readVariant(wanted, wanted.tool !== undefined || wanted.cut !== undefined)
+  const found = await findNative(hub, wanted, variant)
+  return { ...found, btf: await lowered(hub, found.btf, variant.compat, wanted.cut === undefined) }
+}
+
+async function findNative(hub: Hub, wanted: Wanted, variant: VariantWanted): Promise<Found> {
   if (wanted.predict === true && wanted.tool === undefined) {
     throw new RegistryError('BAD_REQUEST', 'predict: only of min BTF, expected a tool')
   }
+  if (wanted.predict === true && variant.variant !== 'full') {
+    throw new RegistryError('BAD_REQUEST', `predict: modules of no kernel are known, expected variant full`)
+  }
   const facts = readFacts(wanted.kernel, wanted.assumedArch === undefined ? {} : { arch: wanted.assumedArch })
   const known = look(await hub.snapshots.get(), facts, wanted)
-  if (known.isHere) return take(hub, known, wanted)
+  if (known.isHere) return take(hub, known, wanted, variant)
   const current = look(await hub.snapshots.refresh(), facts, wanted)
   const lacksTool = wanted.tool !== undefined && current.tool === null
   if (current.resolution.kind !== 'not-found' || lacksTool || hasPassed(wanted.via, hub.via)) {
-    return take(hub, current, wanted)
+    return take(hub, current, wanted, variant)
   }
   const landing = await hub.justInTime.bring(facts, wanted.via)
-  if (landing.kind === 'added') return take(hub, look(await hub.snapshots.refresh(), facts, wanted), wanted)
+  if (landing.kind === 'added') {
+    return take(hub, look(await hub.snapshots.refresh(), facts, wanted), wanted, variant)
+  }
   const guess = wanted.predict === true ? await predict(hub, facts, current) : null
-  return guess ?? take(hub, current, wanted, landing.why)
+  if (guess !== null) return { ...guess, variant, base: null }
+  return take(hub, current, wanted, variant, landing.why)
 }
 
 /** What a snapshot has of what is wanted. */
@@ -100,7 +116,13 @@ function look(snapshot: Snapshot, facts: KernelFacts, wanted: Wanted): Looked {
   return { snapshot, resolution, tool, isHere }
 }
 
-async function take(hub: Hub, looked: Looked, wanted: Wanted, why: string | null = null): Promise<Found> {
+async function take(
+  hub: Hub,
+  looked: Looked,
+  wanted: Wanted,
+  variant: VariantWanted,
+  why: string | null = null,
+): Promise<Found> {
   const { snapshot, resolution } = looked
   const tool = wanted.tool === undefined ? null : findTool(snapshot, wanted.tool)
   const cut = tool === null ? wanted.cut : (btf: Sha256) => hub.minBtfs.get(tool, btf)
@@ -114,15 +136,17 @@ async function take(hub: Hub, looked: Looked, wanted: Wanted, why: string | null
       throw new RegistryError('NOT_FOUND', detail, { facts: { nearest: [...resolution.nearest] } })
     }
     case 'found': {
-      const { build, match } = resolution
-      const btf = cut === undefined ? blobContent(hub.blobs, build.btf) : await cut(build.btf.digest)
-      return { build, match, btf, tool, snapshot }
+      const { match } = resolution
+      const { build, btf: whole, base } = await selectVariant(hub, resolution.builds, variant, ambiguous)
+      const btf = cut === undefined ? blobContent(hub.blobs, whole) : await cut(whole.digest)
+      return { build, match, btf, tool, variant, base, snapshot }
     }
     case 'ambiguous': {
-      if (cut === undefined || resolution.builds.length > MAX_LAYOUTS) {
+      if (cut === undefined || variant.variant !== 'full' || resolution.builds.length > MAX_LAYOUTS) {
         throw ambiguous(resolution.builds.map((build) => ({ build, btf: build.btf })))
       }
-      return { ...(await sameWhenCut(resolution.builds, cut)), match: resolution.match, tool, snapshot }
+      const { match } = resolution
+      return { ...(await sameWhenCut(resolution.builds, cut)), match, tool, variant, base: null, snapshot }
     }
   }
 }

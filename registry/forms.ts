@@ -15,11 +15,20 @@ export const mediaTypes: Readonly<Record<Format, string>> = {
   sha256: 'text/plain; charset=utf-8',
 }
 
-/** BTF of a kernel in the form that was asked for, kept where it has to be made. Throws what making it throws. */
-export async function inForm(hub: Hub, btf: Content, kernel: Kernel, format: Format): Promise<Content> {
+/**
+ * BTF of a kernel in the form that was asked for, kept where it has to be made; `name` is that of the file in a tar,
+ * without its ending. Throws what making it throws.
+ */
+export async function inForm(
+  hub: Hub,
+  btf: Content,
+  kernel: Kernel,
+  format: Format,
+  name = kernel.release,
+): Promise<Content> {
   if (format === 'raw') return btf
-  if (format === 'sha256') return checksumLine(btf.digest, `${kernel.release}.btf`)
-  return hub.derived.get(btf.digest, derivedFormOf(kernel, format))
+  if (format === 'sha256') return checksumLine(btf.digest, `${name}.btf`)
+  return hub.derived.get(btf.digest, derivedFormOf(kernel, format, name))
 }
 
 /** The same of BTF that is in no store: nothing is kept. */
@@ -30,13 +39,17 @@ export async function formOfMade(btf: Content, kernel: Kernel, format: Format): 
 }
 
 /** What the store calls a form of a kernel's BTF. */
-export function derivedFormOf(kernel: Kernel, format: Exclude<Format, 'raw' | 'sha256'>): DerivedForm {
+export function derivedFormOf(
+  kernel: Kernel,
+  format: Exclude<Format, 'raw' | 'sha256'>,
+  name = kernel.release,
+): DerivedForm {
   switch (format) {
     case 'gz':
     case 'xz':
       return format
     case 'tar.xz':
-      return `tar.xz:${kernel.release}.btf`
+      return `tar.xz:${name}.btf`
     case 'elf':
       return `elf:${kernel.arch}`
   }

@@ -16,7 +16,7 @@ export async function predict(
   hub: Hub,
   { release, arch, archAssumed, distro, version }: KernelFacts,
   { snapshot, tool }: { readonly snapshot: Snapshot; readonly tool: Tool | null },
-): Promise<Found | null> {
+): Promise<Omit<Found, 'variant' | 'base'> | null> {
   if (tool === null || release === null || distro === null || version === null) return null
   if (arch === null || archAssumed) return null
   const known = snapshot.kernels.entries.flatMap(({ kernel, builds }) =>

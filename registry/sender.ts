@@ -15,6 +15,7 @@ import type { HotAnswers } from './hot-answers.ts'
 import { evaluate, formatHttpDate, rangeIsCurrent, type Representation } from './http/conditions.ts'
 import { acceptableEncodings, type Encoding } from './http/encodings.ts'
 import { type ByteRange, parseRange } from './http/range.ts'
+import type { VariantWanted } from './variant.ts'
 
 /** What requests of this service carry; without a server (in tests) there are no bindings. */
 export interface Env {
@@ -33,6 +34,8 @@ export interface Answer {
   readonly match: Match | null
   /** With `predicted`: the kernels before and after the one that was asked for. */
   readonly predictedFrom?: readonly [Kernel, Kernel] | undefined
+  /** Which BTF of the kernel it is; missing where nobody asked for another than its own. */
+  readonly variant?: VariantWanted & { readonly base: Sha256 | null }
   readonly origin: Origin | null
   readonly lastModified: Date | null
   /** True where the URL names the digest: then the answer is the same for ever. */
@@ -163,6 +166,7 @@ function describe(answer: Answer): Record<string, string> {
     ...(answer.btf === null ? {} : { [header.digest]: answer.btf }),
     ...(answer.kernel === null ? {} : { [header.kernel]: formatKernel(answer.kernel) }),
     ...(answer.origin === null ? {} : { [header.origin]: answer.origin }),
+    ...(answer.variant === undefined ? {} : describeVariant(answer.variant)),
     ...(answer.predictedFrom === undefined
       ? {}
       : { [header.predictedFrom]: answer.predictedFrom.map(formatKernel).join(' ') }),
@@ -173,6 +177,20 @@ function cachingOf({ immutable, match }: Answer): string {
   // A guess is not to be found again once the kernel itself is there.
   if (match === 'predicted') return 'no-store'
   return immutable ? CACHE_FOR_EVER : CACHE_BRIEFLY
+}
+
+function describeVariant({
+  variant,
+  module,
+  compat,
+  base,
+}: NonNullable<Answer['variant']>): Record<string, string> {
+  return {
+    ...(variant === 'full' ? {} : { [header.variant]: variant }),
+    ...(module === null ? {} : { [header.module]: module }),
+    ...(base === null ? {} : { [header.base]: base }),
+    ...(compat === 'native' ? {} : { [header.compat]: compat }),
+  }
 }
 
 /** What the form is that is sent. `Repr-Digest` is of the bytes on the wire, coding included (RFC 9530 3). */

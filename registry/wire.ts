@@ -1,5 +1,5 @@
 import type { KernelEntry } from '../core/resolve/kernel-index.ts'
-import type { BlobRef, Build, Tool } from '../store/types.ts'
+import type { BlobRef, Build, BuildModules, Tool } from '../store/types.ts'
 import type * as api from './api.ts'
 
 /** Path of bytes by digest. */
@@ -39,8 +39,20 @@ export function toBuild(build: Build): api.Build {
   }
 }
 
-export function toKernelDetail(entry: KernelEntry<Build>): api.KernelDetail {
-  return { ...entry.kernel, builds: entry.builds.map(toBuild) }
+/** A kernel, and the modules of its builds where they were taken in. */
+export function toKernelDetail(
+  entry: KernelEntry<Build>,
+  modules: ReadonlyMap<number, BuildModules>,
+): api.KernelDetail {
+  return { ...entry.kernel, builds: entry.builds.map((build) => toBuildDetail(build, modules.get(build.id))) }
+}
+
+function toBuildDetail(build: Build, known: BuildModules | undefined): api.BuildDetail {
+  return {
+    ...toBuild(build),
+    merged: known === undefined ? null : toBlob(known.merged),
+    modules: (known?.modules ?? []).map(({ name, origin, btf }) => ({ name, origin, btf: toBlob(btf) })),
+  }
 }
 
 export function toKernelSummary(entry: KernelEntry<Build>): api.KernelSummary {

@@ -54,8 +54,8 @@ describe('a derived form', () => {
   })
 
   it('that somebody else makes is kept too, and others are made of it, also where the store takes nothing', async () => {
-    const lower = (bytes: Uint8Array): Uint8Array => bytes.subarray(10)
     const { dir, store, from } = await withBlob()
+    const lower = (): Promise<Uint8Array> => Promise.resolve(sample(90_000))
     await store.close()
     const readOnly = await open(dir, true)
     const inMemory = await readOnly.derived.getMade(from, 'compat:0.4', lower)
@@ -66,9 +66,7 @@ describe('a derived form', () => {
     const made = await writable.derived.getMade(from, 'compat:0.4', lower)
     expect(made.digest).toBe(inMemory.digest)
     expect(await writable.catalog.derived(from, 'compat:0.4')).not.toBeNull()
-    const throwing = (): never => {
-      throw new Error('made again')
-    }
+    const throwing = (): Promise<never> => Promise.reject(new Error('made again'))
     expect((await writable.derived.getMade(from, 'compat:0.4', throwing)).digest).toBe(made.digest)
     expect(writable.derived.kept(made.digest)).toBeNull()
   })

@@ -30,8 +30,8 @@ export interface Derived {
   settle(): Promise<void>
 }
 
-/** Makes the bytes of a form from those of the blob. */
-export type Make = (bytes: Uint8Array) => Promise<Uint8Array> | Uint8Array
+/** Makes the bytes of a form. */
+export type Make = () => Promise<Uint8Array>
 
 /** Forms whose bytes this process has seen whole, so that they are streamed without another look. */
 const MAX_VERIFIED = 20_000
@@ -63,7 +63,7 @@ class DerivedForms implements Derived {
   }
 
   get(from: Sha256, form: DerivedForm): Promise<DerivedBlob> {
-    return this.#take(from, form, (bytes) => makeForm(form, bytes))
+    return this.#take(from, form, async () => makeForm(form, await this.#read(from)))
   }
 
   getMade(from: Sha256, form: CompatForm, make: Make): Promise<DerivedBlob> {
@@ -117,7 +117,7 @@ class DerivedForms implements Derived {
       this.#verified.set(keyOf(from, form), known, 1)
       return this.#stored(known)
     }
-    const bytes = await this.#queue.add(async () => make(await this.#read(from)))
+    const bytes = await this.#queue.add(make)
     return this.#keep(from, form, bytes)
   }
 

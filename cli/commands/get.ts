@@ -22,6 +22,9 @@ export interface GetCommandOptions {
   readonly key?: readonly string[]
   readonly tool?: string
   readonly object?: readonly string[]
+  readonly variant?: 'full' | 'merged'
+  readonly module?: string
+  readonly compat?: NonNullable<GetOptions['compat']>
   readonly arch?: string
   readonly distro?: string
   readonly version?: string
@@ -90,6 +93,13 @@ function checkOptions(options: GetCommandOptions): void {
   const both = (a: unknown, b: unknown): boolean =>
     a !== undefined && a !== false && b !== undefined && b !== false
   if (both(options.tool, options.object)) throw new UsageError('--tool and --object: give one of them')
+  if (both(options.tool ?? options.object, options.module)) {
+    throw new UsageError('--module: min BTF is cut of --variant full or merged')
+  }
+  if (both(options.variant, options.module)) throw new UsageError('--variant and --module: give one of them')
+  if (both(options.object, options.compat)) {
+    throw new UsageError('--object and --compat: `btfhub minimize`, then `btfhub extract --compat`')
+  }
   if (both(options.output, options.install)) throw new UsageError('--output and --install: give one of them')
   if (options.predict && options.tool === undefined) {
     throw new UsageError('--predict: only min BTF is predicted, expected --tool')
@@ -104,7 +114,9 @@ function checkOptions(options: GetCommandOptions): void {
 
 function toQuery(release: string | undefined, options: GetCommandOptions): GetOptions {
   const { tool, arch, distro, version, buildId, banner, format, like, predict, force } = options
-  return { release, tool, arch, distro, version, buildId, banner, format, like, predict, force }
+  const { variant, module, compat } = options
+  const which = { variant, module, compat }
+  return { release, tool, ...which, arch, distro, version, buildId, banner, format, like, predict, force }
 }
 
 /** Cuts a full BTF down on this machine, and keeps the result as if a hub had sent it. */

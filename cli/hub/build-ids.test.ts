@@ -10,7 +10,7 @@ import { run } from '../../extractor/run.fixture.ts'
 import { createApp, createHub } from '../../registry/index.ts'
 import { havePrograms } from '../../test/helpers/machine.ts'
 import { openTestStore, type TestStore } from '../../test/helpers/store.ts'
-import { IngestLab } from './ingest.fixture.ts'
+import { IngestLab } from '../../test/helpers/ingest-lab.ts'
 
 const able = havePrograms('gcc', 'ld', 'objcopy', 'pahole', 'dpkg-deb', 'rpmbuild', 'xz')
 const RELEASE = '4.14.35-2047.el7uek.x86_64'

@@ -12,7 +12,7 @@ import { run } from '../../extractor/run.fixture.ts'
 import { audit, collectGarbage } from '../../store/index.ts'
 import { havePrograms } from '../../test/helpers/machine.ts'
 import { openTestStore, type TestStore } from '../../test/helpers/store.ts'
-import { IngestLab } from './ingest.fixture.ts'
+import { IngestLab } from '../../test/helpers/ingest-lab.ts'
 
 const able = havePrograms('gcc', 'ld', 'objcopy', 'pahole', 'dpkg-deb', 'rpmbuild', 'xz')
 const RELEASE = '6.1.0-1-sample'

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest'
 import { describeError } from '../../core/errors.ts'
 import { makeKernel } from '../../extractor/kernel.fixture.ts'
 import { withTestStore } from '../../test/helpers/store.ts'
-import { IngestLab } from './ingest.fixture.ts'
+import { IngestLab } from '../../test/helpers/ingest-lab.ts'
 
 it('half of a kernel is refused where its neighbours are known, though every part of it is right', async () => {
   await withTestStore(async (store) => {

@@ -9,7 +9,13 @@ export type ResolvedBy = 'build-id' | 'banner' | 'release' | 'like'
 /** What a hub can say about a kernel that somebody described. */
 export type Resolution<B extends KnownBuild> =
   /** `build` is the newest of builds that are all interchangeable. */
-  | { readonly kind: 'found'; readonly build: B; readonly match: ResolvedBy }
+  | {
+      readonly kind: 'found'
+      readonly build: B
+      /** All of those, newest first. */
+      readonly builds: readonly B[]
+      readonly match: ResolvedBy
+    }
   /** Builds of different layout match: the newest of each layout. None of them may be given. */
   | { readonly kind: 'ambiguous'; readonly builds: readonly B[]; readonly match: ResolvedBy }
   | { readonly kind: 'not-found'; readonly detail: string; readonly nearest: readonly Kernel[] }
@@ -54,7 +60,7 @@ function pick<B extends KnownBuild>(builds: readonly B[], match: ResolvedBy): Re
   const newestOfLayout = [...new Map([...builds].reverse().map((b) => [b.layoutDigest, b])).values()]
   const newest = builds[0] as B
   return newestOfLayout.length === 1
-    ? { kind: 'found', build: newest, match }
+    ? { kind: 'found', build: newest, builds, match }
     : { kind: 'ambiguous', builds: newestOfLayout.sort((a, b) => b.id - a.id), match }
 }
 

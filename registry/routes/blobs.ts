@@ -44,5 +44,7 @@ export function blobRoutes(hub: Hub): OpenAPIHono<Env> {
 
 async function blobOf(hub: Hub, digest: Sha256): Promise<Content | null> {
   const sizeBytes = await hub.blobs.size(digest)
-  return sizeBytes === null ? hub.minBtfs.kept(digest) : blobContent(hub.blobs, { digest, sizeBytes })
+  return sizeBytes === null
+    ? (hub.minBtfs.kept(digest) ?? hub.derived.kept(digest))
+    : blobContent(hub.blobs, { digest, sizeBytes })
 }

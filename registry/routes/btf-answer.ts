@@ -12,7 +12,8 @@ export async function btfAnswer(hub: Hub, found: Found, format: Format): Promise
     // Other forms have the kernel's name in them, and would pass for its BTF.
     throw new RegistryError('BAD_REQUEST', `format ${format}: a predicted min BTF is given as raw only`)
   }
-  return answerWith(found, await inForm(hub, found.btf, found.build.kernel, format), format)
+  const name = found.variant.module ?? found.build.kernel.release
+  return answerWith(found, await inForm(hub, found.btf, found.build.kernel, format, name), format)
 }
 
 /** The same for bytes that are made already. */
@@ -25,6 +26,7 @@ export function answerWith(found: Found, content: Content, format: Format): Answ
     kernel: build.kernel,
     match,
     predictedFrom: found.predictedFrom,
+    variant: { ...found.variant, base: found.base?.digest ?? null },
     origin: build.provenance.origin,
     lastModified: latest([build.provenance.createdAt, ...(tool === null ? [] : [tool.createdAt])]),
     immutable: false,

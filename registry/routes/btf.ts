@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import { z } from 'zod'
-import { BtfQuery, MinQuery } from '../api.ts'
-import { find } from '../find.ts'
+import { BtfQuery, type Format, MinQuery } from '../api.ts'
+import { find, type Wanted } from '../find.ts'
 import type { Hub } from '../hub.ts'
 import type { Env } from '../sender.ts'
 import { btfAnswer } from './btf-answer.ts'
@@ -9,8 +9,8 @@ import { bytes, describedRoutes, problems } from './open-api.ts'
 
 const found = {
   description:
-    'The bytes. Btfhub-Kernel, Btfhub-Match, Btfhub-Origin, Btfhub-Digest and, of a guess, Btfhub-Predicted-From ' +
-    'say what they are; ETag, ' +
+    'The bytes. Btfhub-Kernel, Btfhub-Match, Btfhub-Origin, Btfhub-Digest, of modules Btfhub-Variant, Btfhub-Module ' +
+    'and Btfhub-Base, of what was lowered Btfhub-Compat, and of a guess Btfhub-Predicted-From say what they are; ETag, ' +
     'Last-Modified, Repr-Digest, ranges and conditions as HTTP has them.',
   content: bytes,
 }
@@ -19,7 +19,8 @@ const release = z.string().max(1024).meta({ description: '`uname -r`.' })
 const getBtf = createRoute({
   method: 'get',
   path: '/v1/btf/{release}',
-  summary: 'The full BTF of the one build that matches, or with `tool` its min BTF.',
+  summary:
+    'The BTF of the one build that matches, with its modules or one of them, or with `tool` its min BTF.',
   request: { params: z.object({ release }), query: BtfQuery },
   responses: { 200: found, ...problems },
 })
@@ -36,16 +37,31 @@ const getMin = createRoute({
 export function btfRoutes(hub: Hub): OpenAPIHono<Env> {
   return describedRoutes()
     .openapi(getBtf, async (c) => {
-      const { format = 'raw', tool, like, predict, ...facts } = c.req.valid('query')
-      const kernel = { ...facts, release: c.req.valid('param').release, like: like === '1' }
-      const btf = await find(hub, { kernel, tool, predict: predict === '1', assumedArch: 'x86_64' })
+      const { tool, ...query } = c.req.valid('query')
+      const { format, ...wanted } = wantedBy(query, c.req.valid('param').release)
+      const btf = await find(hub, { ...wanted, tool })
       return hub.sender.send(c, await btfAnswer(hub, btf, format))
     })
     .openapi(getMin, async (c) => {
-      const { format = 'raw', like, predict, ...facts } = c.req.valid('query')
       const { release, tool } = c.req.valid('param')
-      const kernel = { ...facts, release, like: like === '1' }
-      const btf = await find(hub, { kernel, tool, predict: predict === '1', assumedArch: 'x86_64' })
+      const { format, ...wanted } = wantedBy(c.req.valid('query'), release)
+      const btf = await find(hub, { ...wanted, tool })
       return hub.sender.send(c, await btfAnswer(hub, btf, format))
     })
+}
+
+/** What a query string asks for, with the release of the path. */
+function wantedBy(
+  { format = 'raw', like, predict, variant, module, compat, ...facts }: MinQuery,
+  release: string,
+): Wanted & { readonly format: Format } {
+  return {
+    format,
+    kernel: { ...facts, release, like: like === '1' },
+    assumedArch: 'x86_64',
+    predict: predict === '1',
+    variant,
+    module,
+    compat,
+  }
 }

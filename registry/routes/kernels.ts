@@ -4,6 +4,7 @@ import { makeKernel } from '../../core/kernel.ts'
 import type { KernelEntry } from '../../core/resolve/kernel-index.ts'
 import type { Build } from '../../store/types.ts'
 import { KernelDetail, KernelPage, KernelsQuery } from '../api.ts'
+import type { BuildModules } from '../../store/types.ts'
 import { RegistryError } from '../errors.ts'
 import type { Hub } from '../hub.ts'
 import { kernelFilter } from '../kernel-filter.ts'
@@ -57,11 +58,21 @@ export function kernelRoutes(hub: Hub): OpenAPIHono<Env> {
       const kernel = makeKernel(distro, version, arch, release)
       const known = await hub.snapshots.get()
       const entry = known.kernels.kernel(kernel) ?? (await hub.snapshots.refresh()).kernels.kernel(kernel)
-      if (entry !== null) return c.json(toKernelDetail(entry), 200)
+      if (entry !== null) return c.json(toKernelDetail(entry, await modulesOf(hub, entry)), 200)
       throw new RegistryError('NOT_FOUND', `no kernel ${distro}/${version}/${arch}/${release}`, {
         facts: { nearest: known.kernels.nearest(kernel.release, 5) },
       })
     })
+}
+
+/** The modules of the builds that have them. */
+async function modulesOf(hub: Hub, entry: KernelEntry<Build>): Promise<ReadonlyMap<number, BuildModules>> {
+  const known = new Map<number, BuildModules>()
+  for (const { id } of entry.builds) {
+    const modules = await hub.catalog.modules(id)
+    if (modules !== null) known.set(id, modules)
+  }
+  return known
 }
 
 function toPage(page: readonly KernelEntry<Build>[], next: string | null): KernelPage {

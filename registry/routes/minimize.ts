@@ -28,9 +28,9 @@ export function minimizeRoutes(hub: Hub): OpenAPIHono<Env> {
     const { all, layout, ...one } = c.req.valid('query')
     if (all === '1') return minimizeAll(hub, c, bundleQuery(c.req.valid('query')))
     if (layout !== undefined) throw new RegistryError('BAD_REQUEST', 'layout: only with all=1')
-    const { format = 'raw', like, ...facts } = one
+    const { format = 'raw', like, variant, module, compat, ...facts } = one
     const kernel = { ...facts, like: like === '1' }
-    return cutUpload(hub, c, { kernel, assumedArch: 'x86_64' }, format)
+    return cutUpload(hub, c, { kernel, assumedArch: 'x86_64', variant, module, compat }, format)
   })
 }
 

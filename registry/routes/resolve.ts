@@ -21,11 +21,12 @@ const postResolve = createRoute({
 /** `POST /v1/resolve`. No architecture is assumed: who asks here can say it. */
 export function resolveRoutes(hub: Hub): OpenAPIHono<Env> {
   return describedRoutes().openapi(postResolve, async (c) => {
-    const { tool: toolSpec, predict, ...kernel } = c.req.valid('json')
-    const { match, build, btf, tool, predictedFrom } = await find(hub, {
+    const { tool: toolSpec, predict, variant, module, compat, ...kernel } = c.req.valid('json')
+    const { match, build, btf, base, tool, predictedFrom } = await find(hub, {
       kernel,
       tool: toolSpec,
       predict,
+      ...{ variant, module, compat },
       via: c.req.header('via'),
     })
     return c.json(
@@ -33,6 +34,7 @@ export function resolveRoutes(hub: Hub): OpenAPIHono<Env> {
         match,
         build: toBuild(build),
         btf: toBlob(btf),
+        base: base === null ? null : toBlob(base),
         tool: tool === null ? null : formatTool(tool),
         ...(predictedFrom === undefined
           ? {}

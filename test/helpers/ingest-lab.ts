@@ -5,8 +5,8 @@ import type { KernelPackage, PackageFile } from '../../core/kernel-package.ts'
 import { silentLog } from '../../core/log.ts'
 import { TempSpace } from '../../extractor/index.ts'
 import { chunks } from '../../extractor/run.fixture.ts'
-import type { TestStore } from '../../test/helpers/store.ts'
-import { type Ingested, ingest, type IngestOptions } from './ingest.ts'
+import type { TestStore } from './store.ts'
+import { type Ingested, ingest, type IngestOptions } from '../../cli/hub/ingest.ts'
 
 /** Packages on a mirror that is memory, and builds made of them. */
 export class IngestLab {
