@@ -69,7 +69,10 @@ async function makeRpms(
 ): Promise<void> {
   const work = await mkdtemp(join(dir, '.rpm-'))
   try {
-    await shell(`mkdir root && dpkg-deb -x ${deb} root && rm -r root/usr/share && mv -f root/${inDeb} root/${inRpm}`, work)
+    await shell(
+      `mkdir root && dpkg-deb -x ${deb} root && rm -r root/usr/share && mv -f root/${inDeb} root/${inRpm}`,
+      work,
+    )
     const spec = [
       '%global __os_install_post %{nil}',
       '%global debug_package %{nil}',

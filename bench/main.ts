@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { benchCrawl } from './crawl.bench.ts'
 import { benchExtract } from './extract.bench.ts'
 import { benchExtractLarge } from './extract-large.bench.ts'
 import { benchIndex } from './index.bench.ts'
@@ -16,6 +17,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   registry: benchRegistry,
   extract: benchExtract,
   'extract-large': benchExtractLarge,
+  crawl: benchCrawl,
 }
 
 /** `make bench`, or `node dist/bench/main.js NAME…`: ratios, each measured side by side in this run. */

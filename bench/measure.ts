@@ -17,21 +17,33 @@ export interface Comparison {
   readonly rounds: number
 }
 
-export interface ComparisonResult {
+interface Outcome {
   readonly work: string
   readonly input: string
-  readonly oursMs: number
-  readonly theirsMs: number
   readonly ratio: number
   readonly atLeast: number
   readonly notes: readonly string[]
 }
 
+/** How long each took. */
+export interface TimedResult extends Outcome {
+  readonly oursMs: number
+  readonly theirsMs: number
+}
+
+/** How much each took of something that has a size. */
+export interface SizedResult extends Outcome {
+  readonly oursMB: number
+  readonly theirsMB: number
+}
+
+export type ComparisonResult = TimedResult | SizedResult
+
 /**
  * Both sides in one run on one machine, in an order that turns with every round, so that a warm cache or a busy
  * neighbour favours neither; the median of each counts.
  */
-export async function compare(comparison: Comparison): Promise<ComparisonResult> {
+export async function compare(comparison: Comparison): Promise<TimedResult> {
   const times = { ours: [] as number[], theirs: [] as number[] }
   const notes = new Set<string>()
   for (let round = 0; round < comparison.rounds; round++) {
@@ -59,10 +71,14 @@ export function median(values: readonly number[]): number {
 
 /** One line per comparison, as it comes. */
 export function describeResult(result: ComparisonResult): string {
+  const amounts =
+    'oursMs' in result
+      ? `ours ${result.oursMs.toFixed(1)} ms, theirs ${result.theirsMs.toFixed(1)} ms`
+      : `ours ${result.oursMB.toFixed(3)} MB, theirs ${result.theirsMB.toFixed(3)} MB`
   const verdict = result.ratio >= result.atLeast ? 'ok' : 'BELOW'
   return [
     `${verdict.padEnd(5)} ${result.ratio.toFixed(2)}x (goal ${result.atLeast}x)  ${result.work}`,
-    `      ours ${result.oursMs.toFixed(1)} ms, theirs ${result.theirsMs.toFixed(1)} ms; ${result.input}`,
+    `      ${amounts}; ${result.input}`,
     ...result.notes.map((note) => `      ${note}`),
   ].join('\n')
 }
