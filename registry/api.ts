@@ -370,6 +370,35 @@ export const KernelsQuery = z
   .partial()
 export type KernelsQuery = z.infer<typeof KernelsQuery>
 
+export const TypesQuery = KernelsQuery.pick({ distro: true, version: true, arch: true, q: true })
+export type TypesQuery = z.infer<typeof TypesQuery>
+
+const typeText = {
+  layout: sha256.meta({ description: 'Of `c`: kernels that share it have the type laid out alike.' }),
+  c: z.string().meta({ description: 'As C, with the offset and size of each member.' }),
+}
+
+export const KernelType = z
+  .object({ name: z.string(), kernel: Kernel, ...typeText })
+  .meta({ id: 'KernelType', description: 'One type of a kernel.' })
+export type KernelType = z.infer<typeof KernelType>
+
+const kernelPaths = z.array(z.string()).meta({ description: 'DISTRO/VERSION/ARCH/RELEASE each.' })
+
+export const TypeOverKernels = z
+  .object({
+    name: z.string(),
+    layouts: z
+      .array(z.object({ ...typeText, kernels: kernelPaths }))
+      .meta({ description: 'By how many kernels have them, most first; of each kernel its newest build.' }),
+    without: kernelPaths.meta({ description: 'Kernels that have no such type.' }),
+    pending: count.meta({
+      description: 'Kernels that were not looked at yet: ask again after `Retry-After`.',
+    }),
+  })
+  .meta({ id: 'TypeOverKernels' })
+export type TypeOverKernels = z.infer<typeof TypeOverKernels>
+
 /**
  * Why a hub says no, stable from version to version. docs/http.md tells what each means and which status it has.
  */

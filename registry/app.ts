@@ -11,6 +11,7 @@ import { problemResponse } from './middleware/errors.ts'
 import { countRequests } from './middleware/count.ts'
 import { noRoute } from './middleware/methods.ts'
 import { limitRate } from './rate-limit.ts'
+import { agentNameRoutes } from './routes/agent-names.ts'
 import { archiveRoutes } from './routes/archive.ts'
 import { blobRoutes } from './routes/blobs.ts'
 import { btfRoutes } from './routes/btf.ts'
@@ -20,6 +21,7 @@ import { btfhubOnlineRoutes } from './routes/btfhub-online.ts'
 import { coverageRoutes } from './routes/coverage.ts'
 import { coolbpfRoutes } from './routes/coolbpf.ts'
 import { debuginfodRoutes } from './routes/debuginfod.ts'
+import { describePlainRoutes } from './routes/described.ts'
 import { getShRoutes } from './routes/get-sh.ts'
 import { healthRoutes } from './routes/health.ts'
 import { homeRoutes } from './routes/home.ts'
@@ -29,6 +31,7 @@ import { minimizeRoutes } from './routes/minimize.ts'
 import { resolveRoutes } from './routes/resolve.ts'
 import { tarCatalogRoutes } from './routes/tar-catalog.ts'
 import { toolRoutes } from './routes/tools.ts'
+import { typeRoutes } from './routes/types.ts'
 import type { Env } from './sender.ts'
 import { boundUploads } from './uploads.ts'
 
@@ -57,6 +60,7 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     resolveRoutes,
     toolRoutes,
     bundleRoutes,
+    typeRoutes,
     minimizeRoutes,
     checkRoutes,
   ]) {
@@ -73,12 +77,14 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     homeRoutes,
     debuginfodRoutes,
     coolbpfRoutes,
+    agentNameRoutes,
     btfhubOnlineRoutes,
     tarCatalogRoutes,
   ]) {
     app.route('/', routes(hub))
   }
   for (const root of ARCHIVE_ROOTS) app.route(root, archiveRoutes(hub))
+  describePlainRoutes(app)
   return app
 }
 

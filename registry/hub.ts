@@ -9,6 +9,7 @@ import { Metrics } from './metrics.ts'
 import type { AccessLog } from './access-log.ts'
 import { type LongJobOptions, LongJobs } from './long-jobs.ts'
 import type { Bundle } from './make-bundle.ts'
+import { KernelTypes } from './kernel-types.ts'
 import { MinBtfs } from './min-btfs.ts'
 import { ObjectMins } from './object-mins.ts'
 import { noRateLimits, RateLimiter, type RateLimits } from './rate-limit.ts'
@@ -51,6 +52,7 @@ export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime' | 'ra
   readonly tarCatalog: TarCatalog
   readonly justInTime: JustInTime
   readonly limiter: RateLimiter
+  readonly types: KernelTypes
   /** True once it is about to stop: it answers, but wants no new work. */
   draining: boolean
 }
@@ -75,6 +77,7 @@ export function createHub(deps: RegistryDeps): Hub {
     sender: new Sender({ derived, hot, bodies: new Bodies(), log: deps.log }),
     metrics,
     limiter: new RateLimiter(rates),
+    types: new KernelTypes(deps),
     justInTime: new JustInTime({
       suppliers,
       options: { ...defaultJustInTime, ...justInTime },

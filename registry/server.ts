@@ -176,6 +176,7 @@ async function drain(
   await hub.objectMins.close()
   await hub.minBtfs.close()
   await Promise.allSettled(underWay)
+  await hub.types.settle()
   await hub.tarCatalog.settle()
   await hub.derived.settle()
 }

@@ -17,7 +17,10 @@ export function healthRoutes(hub: Hub): Hono<Env> {
 async function whyNotReady(hub: Hub): Promise<string | null> {
   if (hub.draining) return 'shutting down'
   try {
-    await hub.snapshots.refresh()
+    const { kernels } = await hub.snapshots.refresh()
+    // The first byte of a blob that the catalog names: a disk that is gone says so there.
+    const digest = kernels.entries[0]?.builds[0]?.btf.digest
+    if (digest !== undefined) (await hub.blobs.open(digest, { start: 0, end: 1 })).resume()
     return null
   } catch (err) {
     return describeError(err)

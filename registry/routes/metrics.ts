@@ -30,6 +30,7 @@ function workFamilies(hub: Hub): Family[] {
       hub.minBtfs.made + hub.objectMins.made,
     ),
     single('btfhub_min_btf_waiting', 'gauge', 'Min BTF that wait to be cut.', hub.minBtfs.waiting),
+    single('btfhub_types_waiting', 'gauge', 'Requests for types that wait.', hub.types.waiting),
     {
       name: 'btfhub_supply_queue',
       type: 'gauge',
