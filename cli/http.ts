@@ -10,7 +10,7 @@ export function cliHttp(
   env: NodeJS.ProcessEnv,
   log: Log,
   hosts: HostPolicies = politeHosts,
-  extra: Pick<HttpOptions, 'guard' | 'bounds' | 'files'> = { files: true },
+  extra: Pick<HttpOptions, 'guard' | 'bounds' | 'files' | 'identities'> = { files: true },
 ): HttpClient {
   const contact = env['BTFHUB_CONTACT'] ?? CONTACT
   return createHttp({ userAgent: hubUserAgent(contact), hosts, log, env, ...extra })

@@ -175,6 +175,17 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .option('--every <time>', 'again and again: `24h`, with some jitter, until it is stopped', parseEvery)
     .option('--jobs <n>', 'packages at a time', parseCount)
     .option('--mirror <url>', "a base URL that replaces the source's own mirrors", collect)
+    .addOption(
+      new Option('--client-cert <file>', 'PEM shown to archives that want one, as the CDN of RHEL').env(
+        'BTFHUB_CLIENT_CERT',
+      ),
+    )
+    .addOption(new Option('--client-key <file>', 'its key').env('BTFHUB_CLIENT_KEY'))
+    .addOption(
+      new Option('--client-ca <file>', 'the authority of such archives, where the machine has it not').env(
+        'BTFHUB_CLIENT_CA',
+      ),
+    )
     .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
     .option('--modules', 'take in split BTF of every module too, and all in one (merged)', false)
     .option('--unverified', 'end each download as soon as the BTF is whole, its digest unchecked', false)

@@ -242,6 +242,8 @@ export const SourceFile = z.strictObject({
   distro: Id,
   /** Why it is left out unless it is asked for by name: it needs what most hubs have not. */
   onlyWhenNamed: z.string().optional(),
+  /** True where its hosts want to be shown a client certificate, which the hub's configuration names. */
+  clientCertificate: z.boolean().default(false),
   /** What the distribution calls the architectures that it has. */
   arches: z.partialRecord(z.enum(ARCHES), Id),
   politeness: Politeness,

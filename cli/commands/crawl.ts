@@ -9,6 +9,7 @@ import { hostPolicies } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
 import { recordCrawls, withLock } from '../../store/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
+import { type ClientCertificateFiles, clientIdentities } from '../client-certificate.ts'
 import { cliHttp } from '../http.ts'
 import { type CrawlDeps, type CrawlOptions, planCrawl, runCrawl } from '../hub/crawl.ts'
 import { describePlan, describeReport, planFacts } from '../hub/crawl-report.ts'
@@ -20,7 +21,7 @@ import { indexCache, openSources } from '../hub/sources.ts'
 import type { Invocation } from '../main.ts'
 import { createProgress } from '../terminal.ts'
 
-export interface CrawlCommandOptions {
+export interface CrawlCommandOptions extends ClientCertificateFiles {
   readonly data: string
   readonly json: boolean
   readonly plan: boolean
@@ -72,7 +73,9 @@ async function crawlOnce(
   await withStore({ data: command.data }, invocation, async (store, log) => {
     const { catalog } = store
     const { files, sources } = await openSources(sourceIds, store.tempDir)
-    const http = cliHttp(invocation.env, log, hostPolicies(files))
+    const named = files.filter((file) => sources.some(({ id }) => id === file.id))
+    const identities = await clientIdentities(named, command.mirror ?? [], command)
+    const http = cliHttp(invocation.env, log, hostPolicies(files), { files: true, identities })
     const progress = createProgress(terminal)
     const minMaker = createMinMaker(store, log)
     const cache = indexCache(catalog)

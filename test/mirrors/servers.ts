@@ -20,22 +20,36 @@ export function missingServer(): string | null {
   return ['nginx', 'apache2'].find((program) => spawnSync(program, ['-v'], { env }).status !== 0) ?? null
 }
 
-/** nginx with `autoindex`, and what Launchpad says as answers of its own. */
-export async function startNginx(root: string, work: string): Promise<FileServer> {
+/** What an nginx that speaks TLS shows, and whose certificates it wants to be shown: paths of PEM files. */
+export interface NginxTls {
+  readonly cert: string
+  readonly key: string
+  readonly clientCa: string
+}
+
+/** nginx with `autoindex`, and what Launchpad says as answers of its own; with `tls` by https, and for whom it knows. */
+export async function startNginx(root: string, work: string, tls?: NginxTls): Promise<FileServer> {
   const dir = workFolder(work, 'nginx-')
   const port = await freePort()
   const config = join(dir, 'nginx.conf')
   const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${dir}/${n};`)
+  const secrets =
+    tls === undefined
+      ? ''
+      : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};
+         ssl_client_certificate ${tls.clientCa}; ssl_verify_client on;`
   writeFileSync(
     config,
     `daemon off; pid ${dir}/pid; error_log ${dir}/error.log; events {}
      http { access_log off; ${temps.join(' ')} default_type application/octet-stream;
-       server { listen 127.0.0.1:${port}; root ${root}; autoindex on;
+       server { listen 127.0.0.1:${port}${tls === undefined ? '' : ' ssl'}; root ${root}; autoindex on; ${secrets}
          location /launchpad/ {
            sub_filter ${LAUNCHPAD_ORIGIN} http://$http_host; sub_filter_once off; sub_filter_types *;
          } } }`,
   )
-  return start('nginx', ['-p', dir, '-c', config, '-e', `${dir}/error.log`], port)
+  // A port that speaks TLS answers plain HTTP too, that it does.
+  const server = await start('nginx', ['-p', dir, '-c', config, '-e', `${dir}/error.log`], port)
+  return tls === undefined ? server : { ...server, url: `https://localhost:${port}` }
 }
 
 /** Apache with `mod_autoindex`, as a table with icons as CentOS's debuginfo host has it, or as a plain list. */
