@@ -224,6 +224,16 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
       await toolAdd(name, objects, options, invocation())
     })
   tool
+    .command('push <name@version> <object...>')
+    .description('register BPF objects at a hub over HTTP, with a token')
+    .addOption(new Option('--hub <url>', 'the hub').env('BTFHUB_URL').argParser(collectWords))
+    .option('--token-file <file>', 'file with the token; else BTFHUB_TOKEN in the environment')
+    .addOption(jsonOption())
+    .action(async (name, objects, options) => {
+      const { toolPush } = await import('./commands/tool.ts')
+      await toolPush(name, objects, options, invocation())
+    })
+  tool
     .command('list')
     .description('the tools that are registered')
     .addOption(dataOption())
@@ -261,6 +271,7 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
       await exportHub(dir, options, invocation())
     })
   addKeyCommands(program, invocation)
+  addTokenCommands(program, invocation)
 
   program
     .command('bundle <tool[@version]>')
@@ -350,6 +361,44 @@ function addHubCommands(program: Command, invocation: () => Invocation): void {
     .action(async (options) => {
       const { doctor } = await import('./commands/doctor.ts')
       await doctor(options, invocation())
+    })
+}
+
+function addTokenCommands(program: Command, invocation: () => Invocation): void {
+  const token = program.command('token').description('who may add tools over HTTP')
+  token
+    .command('add <name>')
+    .description('make a token, and print its secret: now and never again')
+    .requiredOption('--scope <scope...>', 'what it is for: `tools`, or `tool:NAME` each')
+    .addOption(dataOption())
+    .action(async (name, options) => {
+      const { tokenAdd } = await import('./commands/token.ts')
+      await tokenAdd(name, options, invocation())
+    })
+  token
+    .command('list')
+    .description('the tokens that there are')
+    .addOption(dataOption())
+    .addOption(jsonOption())
+    .action(async (options) => {
+      const { tokenList } = await import('./commands/token.ts')
+      await tokenList(options, invocation())
+    })
+  token
+    .command('rotate <name>')
+    .description('make and print another secret; the old one is worth nothing from then on')
+    .addOption(dataOption())
+    .action(async (name, options) => {
+      const { tokenRotate } = await import('./commands/token.ts')
+      await tokenRotate(name, options, invocation())
+    })
+  token
+    .command('rm <name>')
+    .description('let nobody in with it any more')
+    .addOption(dataOption())
+    .action(async (name, options) => {
+      const { tokenRemove } = await import('./commands/token.ts')
+      await tokenRemove(name, options, invocation())
     })
 }
 

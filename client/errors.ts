@@ -5,10 +5,10 @@ import type { Choice, Problem } from '../registry/api.ts'
 /**
  * `NOT_FOUND`: no hub has it. `AMBIGUOUS`: several builds match; `choices` has them. `UNVERIFIED`: what came is not
  * what it should be. `UNAVAILABLE`: a hub could not be asked, so nobody knows; try again later. `PENDING`: a hub is
- * fetching it from a mirror, and it took longer than there was time. `BAD_REQUEST`: the question makes no sense. `FAILED`: this machine refused (disk, permissions).
+ * fetching it from a mirror, and it took longer than there was time. `BAD_REQUEST`: the question makes no sense. `REFUSED`: the hub does not do that for who asks, or has something else there. `FAILED`: this machine refused (disk, permissions).
  */
 export type ClientErrorCode =
-  'NOT_FOUND' | 'AMBIGUOUS' | 'UNVERIFIED' | 'UNAVAILABLE' | 'PENDING' | 'BAD_REQUEST' | 'FAILED'
+  'NOT_FOUND' | 'AMBIGUOUS' | 'UNVERIFIED' | 'UNAVAILABLE' | 'PENDING' | 'BAD_REQUEST' | 'REFUSED' | 'FAILED'
 
 export class ClientError extends HubError<ClientErrorCode> {
   /** With `AMBIGUOUS`: what there is. */

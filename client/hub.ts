@@ -47,6 +47,9 @@ const MAX_RETRY_AFTER_MS = 10_000
 export interface Body {
   /** Media type. */
   readonly type: string
+  readonly method?: 'POST' | 'PUT'
+  /** Of a token, for what needs one. */
+  readonly authorization?: string
   readonly bytes: string | Uint8Array
 }
 
@@ -142,7 +145,7 @@ export class HubConnection {
       let pauseMs = this.#timeouts.backoffMs * 2 ** (attempt - 1)
       try {
         const reply = await this.#once(path, maxBytes, signal, body)
-        if (reply.status === 200) return reply
+        if (reply.status === 200 || reply.status === 201) return reply
         const mayPass = (reply.status >= 500 && reply.status !== 501) || reply.status === 429
         const retryAfterMs = Number(reply.header('retry-after') ?? 0) * 1000
         const refusal = await this.#refusal(path, reply)
@@ -162,12 +165,13 @@ export class HubConnection {
     const { requestVia } = await import('../core/http-dispatch.ts')
     const { headersMs, bodyMs } = this.#timeouts
     const { statusCode, headers, body } = await requestVia(`${this.url}${path}`, {
-      method: sent === undefined ? 'GET' : 'POST',
+      method: sent === undefined ? 'GET' : (sent.method ?? 'POST'),
       headers: {
         'user-agent': `btfhub/${hubVersion}`,
         'accept-encoding': 'gzip',
         ...this.#options.headers,
         ...(sent === undefined ? {} : { 'content-type': sent.type }),
+        ...(sent?.authorization === undefined ? {} : { authorization: sent.authorization }),
       },
       ...(sent === undefined ? {} : { body: sent.bytes }),
       headersTimeout: headersMs,
@@ -214,6 +218,10 @@ export class HubConnection {
       case 'NO_ROUTE':
       case 'METHOD_NOT_ALLOWED':
         return new ClientError('UNAVAILABLE', message, { isNoRoute: true })
+      case 'UNAUTHORIZED':
+      case 'FORBIDDEN':
+      case 'CONFLICT':
+        return new ClientError('REFUSED', message, { problem })
       case 'PENDING':
         return new ClientError('PENDING', message, { problem })
       case 'BAD_REQUEST':

@@ -52,7 +52,7 @@ export async function cutByHub(
 }
 
 /** `multipart/form-data`, encoded once so that every try sends the same bytes. */
-async function formOf(objects: readonly NamedObject[]): Promise<Body> {
+export async function formOf(objects: readonly NamedObject[]): Promise<Body> {
   const form = new FormData()
   for (const { name, bytes } of objects) form.append('object', new Blob([new Uint8Array(bytes)]), name)
   const encoded = new Response(form)

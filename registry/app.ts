@@ -28,6 +28,7 @@ import { homeRoutes } from './routes/home.ts'
 import { kernelRoutes } from './routes/kernels.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { minimizeRoutes } from './routes/minimize.ts'
+import { putToolRoutes } from './routes/put-tool.ts'
 import { resolveRoutes } from './routes/resolve.ts'
 import { tarCatalogRoutes } from './routes/tar-catalog.ts'
 import { toolRoutes } from './routes/tools.ts'
@@ -51,7 +52,7 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
   app.use(limitRate(hub.limiter, hub.metrics))
   const uploads = boundUploads()
   for (const path of UPLOADS) app.use(path, uploads)
-  app.use('/v1/*', except([...UPLOADS], boundJson()))
+  app.use('/v1/*', except([...UPLOADS, '/v1/tools/*'], boundJson()))
   for (const routes of [
     btfRoutes,
     blobRoutes,
@@ -61,6 +62,8 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     toolRoutes,
     bundleRoutes,
     typeRoutes,
+    // After the bundle, whose path looks like a version's.
+    putToolRoutes,
     minimizeRoutes,
     checkRoutes,
   ]) {

@@ -17,6 +17,7 @@ import { Sender } from './sender.ts'
 import { Snapshots } from './snapshots.ts'
 import type { Supplier } from './supplier.ts'
 import { TarCatalog } from './tar-catalog.ts'
+import { type MakeMinBtfs, ToolWork } from './tool-work.ts'
 
 /** What a registry is made of. */
 export interface RegistryDeps {
@@ -33,6 +34,8 @@ export interface RegistryDeps {
   readonly longJobs?: Partial<LongJobOptions>
   /** How much one client may ask; everything by default. */
   readonly rates?: RateLimits
+  /** Makes min BTF of new tools in the background; without it they are made when they are asked for. */
+  readonly makeMinBtfs?: MakeMinBtfs
   /** Told of each request; nobody by default. */
   readonly access?: AccessLog
 }
@@ -53,6 +56,7 @@ export interface Hub extends Omit<RegistryDeps, 'suppliers' | 'justInTime' | 'ra
   readonly justInTime: JustInTime
   readonly limiter: RateLimiter
   readonly types: KernelTypes
+  readonly toolWork: ToolWork
   /** True once it is about to stop: it answers, but wants no new work. */
   draining: boolean
 }
@@ -65,17 +69,19 @@ export function createHub(deps: RegistryDeps): Hub {
   const derived = createDerived(deps)
   const hot = new HotAnswers(MAX_HOT_BYTES)
   const metrics = new Metrics()
+  const snapshots = new Snapshots(deps.catalog, deps.log)
   const parts = {
     ...rest,
     derived,
     hot,
-    snapshots: new Snapshots(deps.catalog, deps.log),
+    snapshots,
     minBtfs: new MinBtfs(deps),
     objectMins: new ObjectMins(deps),
     checks: new LongJobs<{ readonly answer: CheckAnswer; readonly sizeBytes: number }>(longJobs),
     bundles: new LongJobs<Bundle>(longJobs),
     sender: new Sender({ derived, hot, bodies: new Bodies(), log: deps.log }),
     metrics,
+    toolWork: new ToolWork({ ...deps, snapshots }),
     limiter: new RateLimiter(rates),
     types: new KernelTypes(deps),
     justInTime: new JustInTime({

@@ -91,6 +91,8 @@ export async function startRegistry(deps: RegistryDeps, options: ServerOptions):
   quick.attach(server)
   await listen(server, options)
   hub.snapshots.start(options.pollMs ?? POLL_MS)
+  // What was broken off when it was last stopped.
+  hub.toolWork.wake()
   const { port } = server.address() as AddressInfo
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   let stopped: Promise<void> | null = null
@@ -174,6 +176,7 @@ async function drain(
   await hub.checks.close()
   await hub.bundles.close()
   await hub.objectMins.close()
+  await hub.toolWork.close()
   await hub.minBtfs.close()
   await Promise.allSettled(underWay)
   await hub.types.settle()

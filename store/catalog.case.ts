@@ -41,6 +41,23 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
       expect(await catalog.check()).toEqual({ rows: 0, wrong: [] })
     })
 
+    it('keeps tokens by name, each with one secret at a time', async () => {
+      const [old, fresh] = [sha256Of('old'), sha256Of('fresh')]
+      expect(await catalog.tokens()).toEqual([])
+      const added = await catalog.addToken({ name: 'ci', hash: old, scopes: ['tools', 'tool:x'] })
+      expect(added).toMatchObject({ name: 'ci', hash: old, scopes: ['tools', 'tool:x'] })
+      await expect(catalog.addToken({ name: 'ci', hash: fresh, scopes: [] })).rejects.toMatchObject({
+        code: 'CONFLICT',
+      })
+      expect(await catalog.tokens()).toEqual([added])
+      expect(await catalog.rotateToken('ci', fresh)).toBe(true)
+      expect((await catalog.tokens())[0]?.hash).toBe(fresh)
+      expect(await catalog.rotateToken('none', old)).toBe(false)
+      expect(await catalog.removeToken('ci')).toBe(true)
+      expect(await catalog.removeToken('ci')).toBe(false)
+      expect(await catalog.tokens()).toEqual([])
+    })
+
     describe('builds', () => {
       it('come back as they were added, under a growing id', async () => {
         const full = sampleBuild({

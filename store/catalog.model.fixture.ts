@@ -1,8 +1,12 @@
 import type { Sha256 } from '../core/digest.ts'
 import { StoreError, type BlobRef, type Build, type Catalog, type Failure, type Tool } from './types.ts'
 
+type TokenQueries = Pick<Catalog, 'tokens' | 'addToken' | 'rotateToken' | 'removeToken'>
 type ModuleQueries = Pick<Catalog, 'modules' | 'buildsWithModules' | 'putModules'>
-type CatalogModel = Omit<Catalog, 'check' | 'references' | 'indexMemo' | 'putIndexMemo' | keyof ModuleQueries>
+type CatalogModel = Omit<
+  Catalog,
+  'check' | 'references' | 'indexMemo' | 'putIndexMemo' | keyof ModuleQueries | keyof TokenQueries
+>
 
 const DAYS = [0, 1, 2, 4, 8, 16]
 

@@ -8,6 +8,7 @@ import { indexMemoQueries } from './catalog/index-memos.ts'
 import { minBtfQueries } from './catalog/min-btfs.ts'
 import { moduleQueries } from './catalog/modules.ts'
 import { referenceQueries } from './catalog/references.ts'
+import { tokenQueries } from './catalog/tokens.ts'
 import { toolQueries } from './catalog/tools.ts'
 import type { Catalog } from './types.ts'
 
@@ -27,6 +28,7 @@ export async function openCatalog(path: string, options: { readOnly?: boolean } 
     ...moduleQueries(db),
     ...failureQueries(db),
     ...toolQueries(db),
+    ...tokenQueries(db),
     ...minBtfQueries(db),
     ...derivedQueries(db),
     ...indexMemoQueries(db),

@@ -116,6 +116,17 @@ export interface Tool {
   readonly createdAt: string
 }
 
+/** Who may do what over HTTP. The secret itself is kept nowhere. */
+export interface Token {
+  readonly name: string
+  /** sha256 of the secret. */
+  readonly hash: Sha256
+  /** `tools` or `tool:NAME` each. */
+  readonly scopes: readonly string[]
+  /** When its secret was made, ISO 8601, UTC. */
+  readonly createdAt: string
+}
+
 export interface BuildFilter {
   readonly distro?: string
   readonly version?: string
@@ -170,6 +181,15 @@ export interface Catalog {
   addTool(tool: Omit<Tool, 'id' | 'createdAt'>): Promise<Tool>
   /** All versions where none is named; how many were removed. */
   removeTool(name: string, version?: string): Promise<number>
+
+  /** By name. */
+  tokens(): Promise<readonly Token[]>
+  /** Throws `CONFLICT` where there is one of that name. */
+  addToken(token: Omit<Token, 'createdAt'>): Promise<Token>
+  /** Another secret for it, the old one being worth nothing from then on; false where there is none of that name. */
+  rotateToken(name: string, hash: Sha256): Promise<boolean>
+  /** False where there is none. */
+  removeToken(name: string): Promise<boolean>
 
   /** The min BTF of a tool on a full BTF, where it was made already. */
   minBtf(toolId: number, btf: Sha256): Promise<BlobRef | null>

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { availableParallelism } from 'node:os'
 import { createLog, type Log } from '../../core/log.ts'
 import {
   parseTrust,
@@ -11,6 +12,7 @@ import {
 import type { Store } from '../../store/index.ts'
 import { UsageError } from '../exit.ts'
 import type { Invocation } from '../main.ts'
+import { createMinMaker } from '../hub/min-maker.ts'
 import { openAccessFile } from '../serve/access-file.ts'
 import { effectiveSettings, printSettings, type SaidOptions } from '../serve/effective.ts'
 import { openServedStore } from '../serve/open.ts'
@@ -31,7 +33,7 @@ export async function serve(said: SaidOptions, invocation: Invocation): Promise<
     const via = `btfhub-${randomUUID()}`
     const suppliers = await suppliersOf(values, readOnly, { store, log, env: invocation.env, via })
     try {
-      await serveStore(store, values, { suppliers, via }, { log, invocation })
+      await serveStore(store, values, { suppliers, via }, { log, readOnly, invocation })
     } finally {
       await Promise.all(suppliers.map((supplier) => supplier.close()))
     }
@@ -57,17 +59,26 @@ async function serveStore(
   store: Store,
   values: Effective,
   { suppliers, via }: Required<Pick<RegistryDeps, 'suppliers' | 'via'>>,
-  { log, invocation }: { readonly log: Log; readonly invocation: Invocation },
+  {
+    log,
+    readOnly,
+    invocation,
+  }: { readonly log: Log; readonly readOnly: boolean; readonly invocation: Invocation },
 ): Promise<void> {
   const { terminal, signal } = invocation
   const file = values['access-log']
   const access = file === undefined ? undefined : await openAccessFile(file)
+  const minMaker = createMinMaker(store, log, {
+    threads: Math.max(1, availableParallelism() - 1),
+    poolFrom: 1,
+  })
   const deps: RegistryDeps = {
     catalog: store.catalog,
     blobs: store.blobs,
     log,
     suppliers,
     via,
+    ...(!readOnly && { makeMinBtfs: (tool, signal) => minMaker.forTool(tool, signal, () => {}) }),
     justInTime: { waitMs: durationMs(values.wait) },
     rates: {
       perSecond: values['rate-limit'],

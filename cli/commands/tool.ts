@@ -62,6 +62,35 @@ export async function toolAdd(
   })
 }
 
+export interface ToolPushOptions {
+  readonly hub?: readonly string[]
+  readonly tokenFile?: string
+  readonly json: boolean
+}
+
+/** `btfhub tool push NAME@VERSION FILE…`: registers objects at a hub, which makes their min BTF. */
+export async function toolPush(
+  spec: string,
+  files: readonly string[],
+  options: ToolPushOptions,
+  { terminal, env, signal }: Invocation,
+): Promise<void> {
+  const { name, version } = parseTool(spec)
+  if (version === undefined) throw new UsageError(`tool ${spec}: expected NAME@VERSION`)
+  const [hub, ...others] = options.hub ?? []
+  if (hub === undefined || others.length > 0) throw new UsageError('--hub: expected the one hub to push to')
+  const secret = (
+    options.tokenFile === undefined ? env['BTFHUB_TOKEN'] : await readFile(options.tokenFile, 'utf8')
+  )?.trim()
+  if (secret === undefined || secret === '')
+    throw new UsageError('expected a token in --token-file or BTFHUB_TOKEN')
+  const objects = await readObjects(files)
+  const { pushTool } = await import('../../client/api.ts')
+  const { state, done, total } = await pushTool({ name, version, objects }, { hub, secret, signal })
+  if (options.json) terminal.out(JSON.stringify({ state, done, total }, null, 2))
+  else terminal.err(`${spec}: ${state}, min BTF for ${done} of ${total} different BTFs`)
+}
+
 /** `btfhub tool list`. */
 export async function toolList(options: ToolCommandOptions, invocation: Invocation): Promise<void> {
   const { terminal } = invocation

@@ -31,7 +31,15 @@ export interface MinMaker {
   ): Promise<ToolCoverage>
 }
 
-export function createMinMaker(store: Store, log: Log): MinMaker {
+/**
+ * `threads` and `poolFrom`: how many threads cut, and from how many kernels on; where requests are answered meanwhile,
+ * one is left to them and nothing is cut beside them.
+ */
+export function createMinMaker(
+  store: Store,
+  log: Log,
+  { threads = THREADS, poolFrom = POOL_FROM }: { readonly threads?: number; readonly poolFrom?: number } = {},
+): MinMaker {
   const minBtfs = new MinBtfs({ catalog: store.catalog, blobs: store.blobs, log })
   return {
     async forBuild(build) {
@@ -48,8 +56,8 @@ export function createMinMaker(store: Store, log: Log): MinMaker {
       const digests = [...new Set((await store.catalog.builds()).map((build) => build.btf.digest))]
       const ready = await store.catalog.minBtfs(tool.id)
       const lacking = digests.filter((digest) => !ready.has(digest)).length
-      const objects = lacking < POOL_FROM ? null : await readTool(store, tool)
-      const pool = objects === null ? null : openMinimizePool({ threads: THREADS })
+      const objects = lacking < poolFrom ? null : await readTool(store, tool)
+      const pool = objects === null ? null : openMinimizePool({ threads })
       const contents = new Map<string, number>()
       const unfit: { btf: string; reason: string }[] = []
       let done = 0
@@ -69,7 +77,7 @@ export function createMinMaker(store: Store, log: Log): MinMaker {
         onProgress(++done, digests.length)
       }
       try {
-        const queue = new PQueue({ concurrency: pool === null ? 1 : THREADS + 1 })
+        const queue = new PQueue({ concurrency: pool === null ? 1 : threads + 1 })
         await queue.addAll(digests.map((btf) => () => make(btf)))
       } finally {
         await pool?.close()

@@ -10,6 +10,7 @@ import {
   type BuildModules,
   type Failure,
   type NewBuild,
+  type Token,
 } from '../types.ts'
 
 const sha256 = z
@@ -74,6 +75,12 @@ const moduleRow = z.object({
 })
 const blobRow = z.object({ digest: sha256, size_bytes: count })
 const digestRow = z.object({ digest: sha256, size_bytes: count.nullable() })
+const tokenRow = z.object({
+  name: z.string(),
+  hash: sha256,
+  scopes: z.string().transform(parseJson).pipe(z.array(z.string())),
+  created_at: time,
+})
 const indexMemoRow = z.object({
   etag: z.string().nullable(),
   last_modified: z.string().nullable(),
@@ -146,6 +153,11 @@ export const decode = {
     const digest = parseSha256(text)
     if (digest === null) throw corrupt(name, `digest: ${JSON.stringify(text)} is no sha256`)
     return digest
+  },
+
+  token(row: { readonly name: string }): Token {
+    const { created_at: createdAt, ...rest } = check(tokenRow, `tokens row ${row.name}`, row)
+    return { ...rest, createdAt }
   },
 
   indexMemo(key: string, row: unknown): z.output<typeof indexMemoRow> {

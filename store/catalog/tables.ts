@@ -39,6 +39,13 @@ export interface CatalogTables {
   tool_objects: { tool_id: number; name: string; object_id: number }
   min_btfs: { tool_id: number; btf_id: number; min_id: number }
   derived: { from_id: number; form: string; to_id: number }
+  tokens: {
+    name: string
+    hash: string
+    /** JSON. */
+    scopes: string
+    created_at: string
+  }
   index_memos: {
     key: string
     etag: string | null
