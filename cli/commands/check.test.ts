@@ -1,4 +1,4 @@
-import { mkdtempSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -44,6 +44,27 @@ describe.skipIf(!hasClang)('btfhub check (skipped without clang for BPF)', () =>
     expect(stdout).toMatch(/guarded +raw_tp\/a +3 +2 +0\n/)
     expect(stdout).toMatch(/dump_task +raw_tp\/b +1 +0 +2\n/)
     expect(stderr).toBe('3 kernels; 1 findings fail\n')
+  })
+
+  it('says the same of many kernels, in threads, and minimize cuts the same', async () => {
+    const many = join(dir, 'many')
+    for (let i = 0; i < 20; i++) {
+      const file = join(many, `debian/12/x86_64/6.1.0-${i}-amd64.btf`)
+      mkdirSync(dirname(file), { recursive: true })
+      writeFileSync(file, wholeKernelBtf(i % 2 === 0 ? OLD : NEW))
+    }
+    const few = join(many, 'debian/12/x86_64/6.1.0-1-amd64.btf')
+    const told = async (json: boolean, path: string): Promise<string> =>
+      (await runCli(['check', ...(json ? ['--json'] : []), '--object', object, '--btf', path])).stdout
+    expect(await told(false, many)).toMatch(/dump_task +raw_tp\/b +10 +0 +10\n/)
+    const objectsOn = (text: string, index: number): unknown => JSON.parse(text).results[index].objects
+    expect(objectsOn(await told(true, many), 1)).toEqual(objectsOn(await told(true, few), 0))
+    const out = join(dir, 'out/')
+    mkdirSync(out)
+    const cut = await runCli(['minimize', '--json', '--object', object, '--btf', many, '-o', out])
+    expect(cut.stdout.trim().split('\n')).toHaveLength(20)
+    await runCli(['minimize', '--object', object, '--btf', few, '-o', join(dir, 'one.btf')])
+    expect(readFileSync(join(out, '6.1.0-1-amd64.btf'))).toEqual(readFileSync(join(dir, 'one.btf')))
   })
 
   it('ends with 0 where everything loads', async () => {

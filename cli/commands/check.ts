@@ -2,22 +2,24 @@ import { readFile } from 'node:fs/promises'
 import { type Arch, ARCHES, parseArch } from '../../core/kernel.ts'
 import {
   type CheckedObject,
-  checkObject,
   type CheckResult,
   countPrograms,
   type Finding,
   formatFinding,
   type KernelOnly,
-  KernelView,
+  type MinimizePool,
+  type ObjectCheck,
+  type PoolTool,
   prepareCheck,
   summarize,
 } from '../../minimize/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { groupsOfFiles, groupsOfHub, type KernelGroup } from '../hub/check-kernels.ts'
 import { withStore } from '../hub/open.ts'
+import { checkKernel, READ_AHEAD, withThreads } from '../kernel-threads.ts'
 import type { Invocation } from '../main.ts'
 import { readAhead } from '../read-ahead.ts'
-import { formatTable } from '../terminal.ts'
+import { createProgress, formatTable } from '../terminal.ts'
 
 export interface CheckOptions {
   readonly object: readonly string[]
@@ -26,6 +28,13 @@ export interface CheckOptions {
   readonly arch?: string
   readonly data: string
   readonly json: boolean
+}
+
+/** Objects, read and as threads take them. */
+interface Asked {
+  readonly objects: readonly CheckedObject[]
+  readonly tool: PoolTool
+  readonly isBrief: boolean
 }
 
 /**
@@ -37,14 +46,16 @@ export async function check(options: CheckOptions, invocation: Invocation): Prom
   const arch = options.arch === undefined ? null : parseArch(options.arch)
   if (arch === null && options.arch !== undefined)
     throw new UsageError(`--arch ${options.arch}: expected one of ${ARCHES.join(', ')}`)
-  const objects: CheckedObject[] = []
-  for (const file of options.object) objects.push(prepareCheck(file, await readFile(file)))
+  const files = []
+  for (const name of options.object) files.push({ name, bytes: new Uint8Array(await readFile(name)) })
+  const objects = files.map(({ name, bytes }) => prepareCheck(name, bytes))
+  const asked = { objects, tool: { objects: files }, isBrief: !options.json }
   const results =
     options.btf === undefined
       ? await withStore({ data: options.data, readOnly: true }, invocation, async (store) =>
-          checkAll(objects, await groupsOfHub(store), arch, invocation),
+          checkAll(asked, await groupsOfHub(store), arch, invocation),
         )
-      : await checkAll(objects, await groupsOfFiles(options.btf, invocation), arch, invocation)
+      : await checkAll(asked, await groupsOfFiles(options.btf, invocation), arch, invocation)
   if (results.length === 0) throw new UsageError('no kernels to check on: give --btf FILE, or fill the hub')
   const kernelOnly = new Map(objects.map((each) => [each.prepared.object.name, each.kernelOnly]))
   const findings = summarize(results, kernelOnly)
@@ -53,24 +64,38 @@ export async function check(options: CheckOptions, invocation: Invocation): Prom
   if (findings.some(({ effect }) => effect !== 'guarded')) throw new Exit(ExitCode.failed)
 }
 
-/** Kernels that are unpacked while another one is checked. */
-const READ_AHEAD = 2
-
 async function checkAll(
-  objects: readonly CheckedObject[],
+  { objects, tool, isBrief }: Asked,
   groups: readonly KernelGroup[],
   arch: Arch | null,
-  { signal }: Invocation,
+  { signal, terminal }: Invocation,
 ): Promise<CheckResult[]> {
   const results: CheckResult[] = []
   const wanted = groups.flatMap(({ kernels: found, load }) => {
     const kernels = found.filter((kernel) => arch === null || kernel.arch === arch)
     return kernels.length === 0 ? [] : [{ kernels, load }]
   })
-  for await (const { item, result } of readAhead(wanted, READ_AHEAD, ({ load }) => load())) {
+  const progress = terminal.isInteractive ? createProgress(terminal, 'items') : null
+  progress?.start('check', 'check', wanted.length)
+  const checkGroup = async (
+    pool: MinimizePool | null,
+    { load }: KernelGroup,
+  ): Promise<readonly ObjectCheck[]> => {
+    const btf = await load()
     signal.throwIfAborted()
-    const view = new KernelView(result)
-    results.push({ kernels: item.kernels, objects: objects.map((object) => checkObject(object, view)) })
+    return checkKernel(pool, objects, tool, btf, isBrief)
+  }
+  try {
+    await withThreads(wanted.length, async (pool) => {
+      for await (const { item, result } of readAhead(wanted, READ_AHEAD, (group) =>
+        checkGroup(pool, group),
+      )) {
+        results.push({ kernels: item.kernels, objects: result })
+        progress?.update('check', results.length, 'kernels')
+      }
+    })
+  } finally {
+    progress?.close()
   }
   return results
 }

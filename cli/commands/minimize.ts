@@ -13,6 +13,7 @@ import { UsageError } from '../exit.ts'
 import { writeBundle } from '../hub/bundle-write.ts'
 import { readBtf } from '../input.ts'
 import { baseRelease, findKernelFiles, type KernelFile } from '../kernel-files.ts'
+import { cutInThread, READ_AHEAD, withThreads } from '../kernel-threads.ts'
 import type { Invocation } from '../main.ts'
 import { compareEngines, type Cut, type Cutter, cutWithBpftool, cutWithOurs } from '../minimize-engines.ts'
 import { readAhead } from '../read-ahead.ts'
@@ -36,16 +37,21 @@ export async function minimizeFiles(options: MinimizeOptions, invocation: Invoca
   // What is wrong with the call is told before anything is read.
   const files = await findKernelFiles(options.btf)
   const target = options.layout === undefined ? await outputs(files, options.output) : null
-  const objects = []
-  for (const file of options.object) objects.push(parseBpfObject(file, await readFile(file)))
-  const tool = prepareTool(objects)
-  const cut: Cutter =
-    options.engine === 'bpftool'
+  const objects: { name: string; bytes: Uint8Array }[] = []
+  for (const file of options.object) objects.push({ name: file, bytes: new Uint8Array(await readFile(file)) })
+  const tool = prepareTool(objects.map(({ name, bytes }) => parseBpfObject(name, bytes)))
+  const isBpftool = options.engine === 'bpftool'
+  await withThreads(isBpftool ? 0 : files.length, async (pool) => {
+    const poolTool = { objects }
+    const cut: Cutter = isBpftool
       ? (btf) => cutWithBpftool(options.object, btf, invocation.signal)
-      : (btf) => cutWithOurs(tool, btf)
-  const work = { options, tool, cut, invocation }
-  if (target !== null) await writeEach(target, work)
-  else if (options.layout !== undefined) await writeLayout(files, options.layout, work)
+      : pool === null
+        ? (btf) => cutWithOurs(tool, btf)
+        : (btf) => cutInThread(pool, poolTool, btf)
+    const work = { options, tool, cut, invocation }
+    if (target !== null) await writeEach(target, work)
+    else if (options.layout !== undefined) await writeLayout(files, options.layout, work)
+  })
 }
 
 interface Work {
@@ -55,15 +61,24 @@ interface Work {
   readonly invocation: Invocation
 }
 
-/** Kernels that are unpacked while another one is cut. */
-const READ_AHEAD = 2
+/** A kernel, and what was cut out of it. */
+interface Made {
+  readonly btf: Btf
+  readonly cut: Cut
+}
+
+async function cutFile(file: string, { cut, invocation }: Work): Promise<Made> {
+  const btf = await readBtf(file, invocation)
+  invocation.signal.throwIfAborted()
+  return { btf, cut: await cut(btf) }
+}
 
 async function writeEach(target: ReadonlyMap<string, string>, work: Work): Promise<void> {
-  const read = ([file]: readonly [string, string]): Promise<Btf> => readBtf(file, work.invocation)
-  for await (const { item, result } of readAhead([...target], READ_AHEAD, read)) {
+  const make = ([file]: readonly [string, string]): Promise<Made> => cutFile(file, work)
+  for await (const { item, result } of readAhead([...target], READ_AHEAD, make)) {
     const [file, output] = item
-    const { bytes } = await cutFile(file, result, output, work)
-    await writeFileAtomic(output, bytes)
+    await writeFileAtomic(output, result.cut.bytes)
+    await tell(file, output, result, work)
   }
 }
 
@@ -75,11 +90,11 @@ async function writeLayout(files: readonly KernelFile[], layout: BundleLayout, w
       throw new UsageError(`${path}: --layout needs files at DISTRO/VERSION/ARCH/RELEASE.btf`)
     return { path, kernel }
   })
-  const read = ({ path }: { readonly path: string }): Promise<Btf> => readBtf(path, work.invocation)
-  for await (const { item, result } of readAhead(named, READ_AHEAD, read)) {
+  const make = ({ path }: { readonly path: string }): Promise<Made> => cutFile(path, work)
+  for await (const { item, result } of readAhead(named, READ_AHEAD, make)) {
     const { path, kernel } = item
-    const { bytes } = await cutFile(path, result, `${kernel.release}.btf`, work)
-    items.push({ kernel, bytes })
+    items.push({ kernel, bytes: result.cut.bytes })
+    await tell(path, `${kernel.release}.btf`, result, work)
   }
   const { options, invocation } = work
   tellBundle(
@@ -89,10 +104,8 @@ async function writeLayout(files: readonly KernelFile[], layout: BundleLayout, w
   )
 }
 
-async function cutFile(file: string, btf: Btf, output: string, work: Work): Promise<Cut> {
-  const { options, tool, cut, invocation } = work
-  invocation.signal.throwIfAborted()
-  const made = await cut(btf)
+async function tell(file: string, output: string, { btf, cut: made }: Made, work: Work): Promise<void> {
+  const { options, tool, invocation } = work
   const differences = options.compare
     ? await compareEngines(tool, options.object, btf, invocation.signal)
     : undefined
@@ -113,7 +126,6 @@ async function cutFile(file: string, btf: Btf, output: string, work: Work): Prom
     terminal.err(`${output}: ${parts.filter((part) => part !== '').join('; ')}`)
     for (const line of differences ?? []) terminal.out(line)
   }
-  return made
 }
 
 /** Which file goes where; two that would go to one place are refused before anything is written. */
