@@ -1,10 +1,12 @@
 import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { type Btf, loadBtf } from '../btf/index.ts'
-import { type Http, HttpError } from '../core/http.ts'
+import type { Http } from '../core/http.ts'
 import { limits } from '../core/limits.ts'
 import { createLog, type Log } from '../core/log.ts'
-import { extract, type Extracted, type ExtractOptions } from '../extractor/index.ts'
+import { extract, type Extracted, ExtractError, type ExtractOptions } from '../extractor/index.ts'
+import { UsageError } from './exit.ts'
 import { cliHttp } from './http.ts'
 import type { Invocation } from './main.ts'
 
@@ -41,15 +43,23 @@ export async function extractBytes(
   return extract({ name, bytes: stream }, { ...defaults, ...options, ...io })
 }
 
-/** The bytes of a path or URL as they come. Throws HttpError, or ENOENT and its like while they are read. */
+/**
+ * The bytes of a path or URL, or of standard input for `-`, as they come. Throws ExtractError `NOT_FOUND`
+ * for a URL that is not there, UsageError for a folder, or ENOENT and its like.
+ */
 export async function openInput(
   pathOrUrl: string,
   http: Http,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  if (!isUrl(pathOrUrl)) return createReadStream(pathOrUrl, { highWaterMark: 1 << 20, signal })
+  if (pathOrUrl === '-')
+    return process.stdin.compose((bytes) => bytes, { signal }) as AsyncIterable<Uint8Array>
+  if (!isUrl(pathOrUrl)) {
+    if ((await stat(pathOrUrl)).isDirectory()) throw new UsageError(`${pathOrUrl}: a folder, expected a file`)
+    return createReadStream(pathOrUrl, { highWaterMark: 1 << 20, signal })
+  }
   const stream = await http.stream(pathOrUrl, { signal, maxBytes: limits.package.maxBytes })
-  if (stream === null) throw new HttpError('BAD_URL', `${pathOrUrl}: not there (404)`)
+  if (stream === null) throw new ExtractError('NOT_FOUND', `${pathOrUrl}: not there (404)`)
   return stream.bytes
 }
 
@@ -75,7 +85,7 @@ export async function readBtf(pathOrUrl: string, invocation: Invocation, base?: 
   }
 }
 
-async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+export async function readAll(bytes: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   for await (const chunk of bytes) chunks.push(chunk)
   return Buffer.concat(chunks)

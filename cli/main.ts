@@ -433,8 +433,14 @@ function addKeyCommands(program: Command, invocation: () => Invocation): void {
 function addFileCommands(program: Command, invocation: () => Invocation): void {
   program
     .command('extract <file>')
-    .description('the BTF of a package, vmlinux, vmlinuz or BTF file, by path or URL')
+    .description(
+      'the BTF of a package, vmlinux, vmlinuz or BTF file, by path or URL, or - for standard input',
+    )
     .option('-o, --output <file>', 'write the raw BTF there; without it only its provenance is told')
+    .option('--modules <dir>', "write the kernel's BTF and its modules' there, as /sys/kernel/btf has them")
+    .option('--merged <file>', 'write the kernel and its modules there, in one id space')
+    .option('--base <file>', "the kernel's BTF, where the package has only modules")
+    .addOption(compatOption())
     .option('--release <release>', 'the kernel that is wanted, where a package has several')
     .option('--force-dwarf', 'encode DWARF with pahole even where there is BTF', false)
     .option('--unverified', 'end the reading as soon as the BTF is whole; its sha256 is then unknown', false)
