@@ -32,8 +32,6 @@ export async function get(
   const { client, host, root = '/' } = parts
   const { format = 'raw', output, install, force, ...asked } = options
   const query = withHostFacts(asked, host)
-  const destination =
-    output ?? (install === true ? installPath(root, query.release ?? host.release) : undefined)
   if (install === true && format !== 'raw' && format !== 'elf') {
     throw new ClientError('BAD_REQUEST', `--install with ${format}: loaders read raw BTF and ELF only`)
   }
@@ -44,6 +42,9 @@ export async function get(
       : format === 'raw'
         ? await client.fetchBtf(query)
         : await client.fetchForm(query, format)
+  // A build-id may name a kernel of another release than this host's, whose place it must not take.
+  const destination =
+    output ?? (install === true ? installPath(root, query.release ?? releaseOf(got)) : undefined)
   if (destination === undefined) return got
   await place(await readFile(got.path), destination)
   return { ...got, path: destination }
@@ -60,6 +61,11 @@ export function installPath(root: string, release: string): string {
 /** Whether a kernel's own BTF is what is wanted: no other form, not modules', not lowered. */
 function isPlain({ format = 'raw', variant = 'full', module, compat = 'native' }: GetOptions): boolean {
   return format === 'raw' && variant === 'full' && module === undefined && compat === 'native'
+}
+
+/** The release of the kernel that a BTF is of. */
+export function releaseOf(got: Got): string {
+  return got.from === 'kernel' ? got.release : got.kernel.slice(got.kernel.lastIndexOf('/') + 1)
 }
 
 /** This host's facts fill what was not said, if the kernel is this host's. */

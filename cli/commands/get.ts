@@ -8,8 +8,10 @@ import {
   type Form,
   get as getBtf,
   type GetOptions,
+  type Got,
   installPath,
   place,
+  releaseOf,
   readHost,
 } from '../../client/index.ts'
 import { sha256Of } from '../../core/digest.ts'
@@ -67,11 +69,8 @@ export async function get(
     const got =
       options.object === undefined
         ? await getBtf({ ...asked, output: options.output, install: options.install }, { client, host })
-        : await minimized(
-            await getBtf(asked, { client, host }),
-            options.object,
-            cacheDir,
-            options.install ? installPath('/', release ?? host.release) : options.output,
+        : await minimized(await getBtf(asked, { client, host }), options.object, cacheDir, (full) =>
+            options.install ? installPath('/', release ?? releaseOf(full)) : options.output,
           )
     if ('predictedFrom' in got && got.predictedFrom !== undefined)
       terminal.err(
@@ -120,23 +119,23 @@ function toQuery(release: string | undefined, options: GetCommandOptions): GetOp
 }
 
 /** Cuts a full BTF down on this machine, and keeps the result as if a hub had sent it. */
-async function minimized<T extends { readonly path: string }>(
-  full: T,
+async function minimized(
+  full: Got,
   objects: readonly string[],
   cacheDir: string,
-  destination: string | undefined,
-): Promise<T> {
+  destinationOf: (full: Got) => string | undefined,
+): Promise<Got> {
   // Only here: `get` is to start fast.
   const { minimize, parseBpfObject } = await import('../../minimize/index.ts')
   const { loadBtf } = await import('../../btf/index.ts')
   const parsed = []
   for (const object of objects) parsed.push(parseBpfObject(object, await readFile(object)))
   const { bytes } = minimize(loadBtf(await readFile(full.path)), parsed)
-  if (destination === undefined) {
-    return { ...full, path: await new BtfCache(cacheDir).keep(sha256Of(bytes), bytes) }
-  }
-  await place(bytes, destination)
-  return { ...full, path: destination }
+  const digest = sha256Of(bytes)
+  const destination = destinationOf(full)
+  if (destination !== undefined) await place(bytes, destination)
+  const path = destination ?? (await new BtfCache(cacheDir).keep(digest, bytes))
+  return full.from === 'kernel' ? { ...full, path } : { ...full, path, digest }
 }
 
 /** What happened, and what would help. */
