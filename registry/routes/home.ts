@@ -17,7 +17,7 @@ export function homeRoutes(hub: Hub): Hono<Env> {
 }
 
 function usage(url: string, kernels: number, tools: number): string {
-  return `btfhub ${hubVersion}: kernel BTF by release. ${kernels} kernels, ${tools} tools.
+  return `btfhub ${hubVersion}: kernel BTF by release. ${counted(kernels, 'kernel')}, ${counted(tools, 'tool')}.
 
 For this host, verified, printing the path of the file:
   curl -fsSL ${url}/get.sh | sh
@@ -26,14 +26,22 @@ For this host, verified, printing the path of the file:
 By hand:
   ${url}/v1/btf/RELEASE?arch=ARCH&distro=ID&version=VERSION_ID
   ${url}/v1/min/TOOL/RELEASE?arch=ARCH&distro=ID&version=VERSION_ID
-  ${url}/ID/VERSION_ID/ARCH/RELEASE.btf.tar.xz   (also .btf, .btf.gz, .btf.xz, .elf; each with .sha256)
+  ${url}/v1/kernels/ID/VERSION_ID/ARCH/RELEASE/vmlinux.h
   ${url}/buildid/BUILDID/section/.BTF
+  ${url}/ID/VERSION_ID/ARCH/RELEASE.btf.tar.xz
+  (also .btf, .btf.gz, .btf.xz, .elf; each with .sha256)
 
 What there is:
-  ${url}/v1/kernels?distro=ID&q=PART
+  ${url}/v1/kernels
   ${url}/v1/tools
+  ${url}/v1/coverage
+  ${url}/v1/types/task_struct
   ${url}/openapi.json
 `
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`
 }
 
 function wantsHtml(c: Context<Env>): boolean {
@@ -46,19 +54,31 @@ function page(c: Context<Env>, text: string): Response | Promise<Response> {
     html`<!doctype html>
       <html lang="en">
         <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
         <title>btfhub</title>
         <style>
+          :root {
+            color-scheme: light dark;
+          }
           body {
             margin: 2rem auto;
             max-width: 60rem;
             padding: 0 1rem;
           }
           pre {
-            overflow-x: auto;
+            white-space: pre-wrap;
+            overflow-wrap: anywhere;
           }
         </style>
         <h1>btfhub</h1>
-        <pre>${text}</pre>
+        <pre>${text.split('\n').map(line)}</pre>
       </html>`,
   )
+}
+
+/** A line of the text; one that is a URL to go to, as a link. */
+function line(text: string): ReturnType<typeof html> | string {
+  const [, url] = /^ {2}(https?:\/\/\S+)$/.exec(text) ?? []
+  if (url === undefined || /[A-Z]{2}/.test(url)) return `${text}\n`
+  return html`${'  '}<a href="${url}">${url}</a>${'\n'}`
 }
