@@ -12,7 +12,10 @@ import type { Invocation } from './main.ts'
 
 /** What of an extraction a command may want to be different. */
 export type ReadOptions = Partial<
-  Pick<ExtractOptions, 'release' | 'forceDwarf' | 'readToEnd' | 'onProgress' | 'tempDir' | 'jobs'>
+  Pick<
+    ExtractOptions,
+    'release' | 'expected' | 'forceDwarf' | 'readToEnd' | 'onProgress' | 'tempDir' | 'jobs'
+  >
 >
 
 const defaults = { release: null, forceDwarf: false, readToEnd: true, tempDir: tmpdir(), jobs: 1 }

@@ -1,5 +1,6 @@
 import { type Btf, BtfError, findMember, Kind, parseBtf, validateBtf } from '../btf/index.ts'
-import { ExtractError, type TypeRange } from './types.ts'
+import type { Arch } from '../core/kernel.ts'
+import { type Expected, ExtractError, type TypeRange } from './types.ts'
 
 /** A struct that every kernel has, and the sizes in bytes between which it is believed. */
 interface CoreType {
@@ -30,6 +31,12 @@ const CORE_TYPES: readonly CoreType[] = [
   { name: 'list_head', least: 8, most: 16, members: ['next', 'prev'] },
 ]
 
+/** The registers at an entry into the kernel, by architecture: what is equal in all its kernels, and in no other's. */
+const REGISTERS: Partial<Readonly<Record<Arch, CoreType>>> = {
+  x86_64: { name: 'pt_regs', least: 168, most: 256, members: ['orig_ax', 'ip', 'sp'] },
+  aarch64: { name: 'pt_regs', least: 272, most: 512, members: ['regs', 'pc', 'pstate'] },
+}
+
 /** The smallest real kernel, a trimmed one in a test suite, has 35,000; a BPF program, a distilled base or a stub few. */
 const LEAST_TYPES = 5000
 
@@ -45,13 +52,14 @@ const BAD_RATIO = 1.5
 
 /**
  * Checks that bytes are the BTF of a whole kernel, before anybody gets them: parsed whole, what every kernel has is
- * there with a size that it can have, and there are as many types as `expected` says that its neighbours have (null
- * where nobody knows). Gives warnings for people. Throws ExtractError `INVALID`.
+ * there with a size that it can have, it is of the architecture that is `expected`, and there are as many types as its
+ * neighbours have. Gives warnings for people. Throws ExtractError `INVALID`.
  */
-export function checkKernelBtf(bytes: Uint8Array, expected: TypeRange | null = null): readonly string[] {
+export function checkKernelBtf(bytes: Uint8Array, expected: Expected | null = null): readonly string[] {
   const btf = parseWhole(bytes)
-  checkCount(btf.idCount - 1, expected)
+  checkCount(btf.idCount - 1, expected?.types ?? null)
   for (const core of CORE_TYPES) checkCoreType(btf, core)
+  checkArch(btf, expected?.arch ?? null)
   const copies = structsOf(btf, 'task_struct').length
   const ratio = definitionsPerName(btf)
   if (copies >= MANY_COPIES || ratio >= BAD_RATIO) {
@@ -125,6 +133,19 @@ function checkCoreType(btf: Btf, core: CoreType): void {
       throw invalid(`struct ${core.name} (type id ${ids[0]}) has no member ${member}`)
     }
   }
+}
+
+/** Kernels that are not there whole may lack the registers; where they are, they say which machine's they are. */
+function checkArch(btf: Btf, arch: Arch | null): void {
+  const wanted = arch === null ? undefined : REGISTERS[arch]
+  if (wanted === undefined) return
+  const ids = structsOf(btf, wanted.name)
+  const fits = (id: number): boolean =>
+    btf.sizeOrType(id) >= wanted.least &&
+    btf.sizeOrType(id) <= wanted.most &&
+    (wanted.members ?? []).every((member) => findMember(btf, id, member) !== null)
+  if (ids.length === 0 || ids.some(fits)) return
+  throw invalid(`struct ${wanted.name} (type id ${ids[0]}) is not that of ${arch}: of another architecture`)
 }
 
 function structsOf(btf: Btf, name: string): number[] {

@@ -1,7 +1,7 @@
 import type { PayloadCheck } from './payload-check.ts'
 import type { KernelFacts } from './scan.ts'
 import type { TempSpace } from './temp-space.ts'
-import { ExtractError, type ExtractOptions, type KernelIds, type TypeRange } from './types.ts'
+import { ExtractError, type ExtractOptions, type KernelIds, type Expected } from './types.ts'
 
 /** What a file gave: BTF that is ready, or a vmlinux in a temporary file, whose DWARF is to be encoded. */
 export type Found = Facts &
@@ -11,7 +11,7 @@ type Facts = Pick<KernelFacts, 'buildId' | 'banner'> & { readonly warnings: read
 
 /** What is looked for, and what it takes. */
 export interface Job extends Pick<ExtractOptions, 'release' | 'forceDwarf' | 'jobs' | 'signal'> {
-  readonly expected: TypeRange | null
+  readonly expected: Expected | null
   /** Where a vmlinux can be written; nothing is there yet. */
   readonly tempPath: string
   readonly tempSpace: TempSpace

@@ -8,7 +8,7 @@ import { readDwz } from './dwz.ts'
 import { unpackDebugSections } from './plain-sections.ts'
 import { type SoundBtf, soundBtf } from './sound-btf.ts'
 import type { TempSpace } from './temp-space.ts'
-import { ExtractError, type TypeRange } from './types.ts'
+import { ExtractError, type Expected } from './types.ts'
 
 const PAHOLE: Program = { name: 'pahole', packages: 'pahole (on older systems: dwarves)' }
 
@@ -30,7 +30,7 @@ export interface Encoding {
   /** Cores to use, where that leaves the output the same. */
   readonly jobs: number
   readonly signal: AbortSignal
-  readonly expected: TypeRange | null
+  readonly expected: Expected | null
   /** Of a module: the path of the raw BTF of its kernel, and what its own is checked with instead of a kernel's. */
   readonly module?: { readonly base: string; readonly check: (btf: Uint8Array) => void }
   /** Instead of `limits.process.paholeTimeoutMs`. */

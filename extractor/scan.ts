@@ -5,7 +5,7 @@ import { BannerTracker } from './scan-banner.ts'
 import { BtfTracker } from './scan-btf.ts'
 import { ElfBuildIdTracker, FlatBuildIdTracker } from './scan-build-id.ts'
 import { soundBtf } from './sound-btf.ts'
-import type { TypeRange } from './types.ts'
+import type { Expected } from './types.ts'
 
 /** Looks for one thing in a stream that is shown piece by piece. */
 export interface Tracker {
@@ -36,7 +36,7 @@ export interface KernelFacts {
 export interface Wanted {
   readonly release: string | null
   readonly btf: boolean
-  readonly expected: TypeRange | null
+  readonly expected: Expected | null
 }
 
 /** The header and the program headers of an ELF kernel. */

@@ -1,6 +1,6 @@
 import { BtfError, dedupBtf, parseBtf, withoutKabiNumber } from '../btf/index.ts'
 import { checkKernelBtf, isBadlyDeduplicated } from './check-kernel-btf.ts'
-import { ExtractError, type TypeRange } from './types.ts'
+import { ExtractError, type Expected } from './types.ts'
 
 /** BTF of a whole kernel that was checked, and what people should know of it. */
 export interface SoundBtf {
@@ -13,7 +13,7 @@ export interface SoundBtf {
  * which the warnings tell. The only cause ever seen are the kABI macros of RHEL's kernels, so their numbers go.
  * Throws ExtractError `INVALID` as {@link checkKernelBtf} does.
  */
-export function soundBtf(bytes: Uint8Array, expected: TypeRange | null = null): SoundBtf {
+export function soundBtf(bytes: Uint8Array, expected: Expected | null = null): SoundBtf {
   if (!isBadlyDeduplicated(bytes)) return { btf: bytes, warnings: checkKernelBtf(bytes, expected) }
   const btf = deduplicate(bytes)
   const odd = checkKernelBtf(btf, expected)

@@ -1,5 +1,6 @@
 import { HubError } from '../core/errors.ts'
 import type { Sha256 } from '../core/digest.ts'
+import type { Arch } from '../core/kernel.ts'
 import type { Log } from '../core/log.ts'
 import type { TempSpace } from './temp-space.ts'
 
@@ -54,6 +55,13 @@ export interface TypeRange {
   readonly of: string
 }
 
+/** What is known of a kernel before its BTF is seen; null for what nobody knows. */
+export interface Expected {
+  readonly arch: Arch | null
+  /** How many types its neighbours have. */
+  readonly types: TypeRange | null
+}
+
 export interface ExtractOptions {
   /** `uname -r` of the wanted kernel; null takes the only kernel in the package, and refuses where there are two. */
   readonly release: string | null
@@ -67,8 +75,7 @@ export interface ExtractOptions {
   readonly tempDir: string
   /** The room there, shared with all jobs that use the same folder; without, nobody else's files are reckoned with. */
   readonly tempSpace?: TempSpace
-  /** How many types the kernel's neighbours have; null where nobody knows. */
-  readonly expected?: TypeRange | null
+  readonly expected?: Expected | null
   /** Cores that pahole may use. */
   readonly jobs: number
   readonly signal: AbortSignal

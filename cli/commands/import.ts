@@ -79,7 +79,11 @@ export async function importBtf(
         const kernel = formatKernel(item.kernel)
         if (terminal.isInteractive) progress.start(item.path, kernel, null)
         try {
-          const extracted = await extractFrom(item.path, { tempDir: store.tempDir }, { http, log, signal })
+          const extracted = await extractFrom(
+            item.path,
+            { tempDir: store.tempDir, expected: { arch: item.kernel.arch, types: null } },
+            { http, log, signal },
+          )
           const { build, isNew } = await record(store, item, extracted)
           await minMaker.forBuild(build)
           outcomes.push({

@@ -163,7 +163,7 @@ async function extractFirst(
   reader: PackageReader,
   spoolPath: string | null,
 ): Promise<FoundBtf> {
-  const expected = await typeRange(pkg, deps)
+  const expected = { arch: pkg.kernel.arch, types: await typeRange(pkg, deps) }
   let image: KernelIds | null = null
   for (const { files, isDebug, forBtf } of worthReading(pkg, options.forceDwarf)) {
     try {
