@@ -69,6 +69,7 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
   ]) {
     app.route('/', routes(hub))
   }
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' })
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: { title: 'btfhub', version: hubVersion, description: 'Kernel BTF by release.' },

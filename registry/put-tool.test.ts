@@ -222,7 +222,7 @@ it('a hub that takes no writes says so', async () => {
     headers,
     body: form(['a.bpf.o', pid]),
   })
-  expect(await told(response)).toBe('403 FORBIDDEN')
+  expect(await told(response)).toBe('403 READ_ONLY')
   await registry.stop()
   await readOnly.close()
 })

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import { z } from 'zod'
-import { parseSha256, type Sha256 } from '../../core/digest.ts'
-import { blobContent, type Content } from '../content.ts'
+import { parseSha256 } from '../../core/digest.ts'
+import { blobContent } from '../content.ts'
 import { RegistryError } from '../errors.ts'
 import { mediaTypes } from '../forms.ts'
 import type { Hub } from '../hub.ts'
@@ -23,7 +23,8 @@ export function blobRoutes(hub: Hub): OpenAPIHono<Env> {
     const digest = parseSha256(text)
     if (digest === null)
       throw new RegistryError('BAD_REQUEST', `digest ${JSON.stringify(text)}: expected 64 hex digits`)
-    const content = await blobOf(hub, digest)
+    const stored = await hub.blobs.stat(digest)
+    const content = stored === null ? hub.minBtfs.kept(digest) : blobContent(hub.blobs, stored)
     if (content === null) throw new RegistryError('NOT_FOUND', `no blob ${digest}`)
     const snapshot = await hub.snapshots.get()
     const build = snapshot.kernels.withDigest(digest)[0]
@@ -34,17 +35,10 @@ export function blobRoutes(hub: Hub): OpenAPIHono<Env> {
       kernel: build?.kernel ?? null,
       match: 'digest',
       origin: build?.provenance.origin ?? null,
-      lastModified: build === undefined ? null : new Date(build.provenance.createdAt),
+      lastModified: build === undefined ? (stored?.storedAt ?? null) : new Date(build.provenance.createdAt),
       immutable: true,
       encodable: true,
       snapshotId: snapshot.id,
     })
   })
-}
-
-async function blobOf(hub: Hub, digest: Sha256): Promise<Content | null> {
-  const sizeBytes = await hub.blobs.size(digest)
-  return sizeBytes === null
-    ? (hub.minBtfs.kept(digest) ?? hub.derived.kept(digest))
-    : blobContent(hub.blobs, { digest, sizeBytes })
 }

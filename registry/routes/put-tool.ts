@@ -121,8 +121,6 @@ async function keep(
     return { kept, isNew: before === null }
   } catch (err) {
     if (!(err instanceof StoreError)) throw err
-    if (err.code === 'READ_ONLY')
-      throw new RegistryError('FORBIDDEN', 'this hub takes no writes', { cause: err })
     if (err.code !== 'CONFLICT') throw err
     const label = formatTool({ name, version })
     throw new RegistryError('CONFLICT', `${label} is here with other objects: give these another version`, {
