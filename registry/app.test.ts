@@ -250,6 +250,7 @@ describe('encodings', () => {
   it.each([
     ['gzip', gunzipSync],
     ['br', brotliDecompressSync],
+    ['zstd', (bytes: Uint8Array) => execFileSync('zstd', ['-dc'], { input: bytes })],
   ] as const)('%s has its own strong ETag and length', async (encoding, unpack) => {
     const response = await ask(`/v1/btf/${el7.release}`, { headers: { 'accept-encoding': encoding } })
     const digest = sha256Of(bytesOf.el7)
@@ -264,7 +265,7 @@ describe('encodings', () => {
   })
 
   it('are not sent to who did not ask or refused', async () => {
-    for (const accept of [undefined, 'identity', 'gzip;q=0', 'zstd']) {
+    for (const accept of [undefined, 'identity', 'gzip;q=0', 'deflate']) {
       const headers: Record<string, string> = accept === undefined ? {} : { 'accept-encoding': accept }
       const response = await ask(`/v1/btf/${el7.release}`, { headers })
       expect(response.headers.get('content-encoding')).toBeNull()

@@ -6,7 +6,7 @@ import { describeError } from '../core/errors.ts'
 import { formatKernel, type Kernel } from '../core/kernel.ts'
 import type { Log } from '../core/log.ts'
 import type { Origin } from '../core/provenance.ts'
-import type { Derived } from '../store/index.ts'
+import { type Derived, StoreError } from '../store/index.ts'
 import { header, type Match } from './api.ts'
 import type { Bodies } from './bodies.ts'
 import type { Content } from './content.ts'
@@ -49,6 +49,9 @@ export interface Answer {
 /** A form that takes longer to make than this is not waited for: the asker gets identity, the next one the form. */
 const MAX_ENCODING_WAIT_MS = 1500
 
+/** What the store calls the encodings. */
+const FORMS = { br: 'br', zstd: 'zst', gzip: 'gz' } as const
+
 /** By release an answer may change when a build is added; a short while of an old one does no harm. */
 const CACHE_BRIEFLY = 'public, max-age=300'
 const CACHE_FOR_EVER = 'public, max-age=31536000, immutable'
@@ -59,6 +62,7 @@ export class Sender {
   readonly #bodies: Bodies
   readonly #hot: HotAnswers
   readonly #log: Log
+  readonly #cannotMake = new Set<Encoding>()
 
   constructor(parts: {
     readonly derived: Derived
@@ -102,6 +106,7 @@ export class Sender {
     const accepted = answer.encodable ? acceptableEncodings(c.req.header('accept-encoding')) : []
     for (const encoding of accepted) {
       if (encoding === 'identity') break
+      if (this.#cannotMake.has(encoding)) continue
       const content = await this.#encoded(answer.content.digest, encoding)
       if (content === null) isBest = false
       else if (content.sizeBytes < answer.content.sizeBytes) return { encoding, content, isBest }
@@ -110,9 +115,11 @@ export class Sender {
   }
 
   /** Null where it is not made in time or cannot be made; it is being made nevertheless. */
-  async #encoded(digest: Sha256, encoding: 'br' | 'gzip'): Promise<Content | null> {
-    const making = this.#derived.get(digest, encoding === 'gzip' ? 'gz' : 'br').catch((err: unknown) => {
+  async #encoded(digest: Sha256, encoding: Exclude<Encoding, 'identity'>): Promise<Content | null> {
+    const making = this.#derived.get(digest, FORMS[encoding]).catch((err: unknown) => {
       this.#log.warn({ digest, encoding, err: describeError(err) }, 'a form of a blob could not be made')
+      // Without its program no other blob would fare better.
+      if (err instanceof StoreError && err.code === 'TOOL') this.#cannotMake.add(encoding)
       return null
     })
     let timer: NodeJS.Timeout | undefined

@@ -1,5 +1,5 @@
 /** Content codings that a hub has ready, best first where the asker has no preference. */
-export const ENCODINGS = ['br', 'gzip', 'identity'] as const
+export const ENCODINGS = ['br', 'zstd', 'gzip', 'identity'] as const
 export type Encoding = (typeof ENCODINGS)[number]
 
 /** Without the header anything may be sent, but only identity is understood by everybody who does not send it. */
