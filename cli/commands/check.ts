@@ -14,6 +14,7 @@ import {
   summarize,
 } from '../../minimize/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
+import { nameModules } from '../hub/check-modules.ts'
 import { groupsOfFiles, groupsOfHub, type KernelGroup } from '../hub/check-kernels.ts'
 import { withStore } from '../hub/open.ts'
 import { checkKernel, READ_AHEAD, withThreads } from '../kernel-threads.ts'
@@ -28,6 +29,11 @@ export interface CheckOptions {
   readonly arch?: string
   readonly data: string
   readonly json: boolean
+}
+
+interface Checked {
+  readonly results: readonly CheckResult[]
+  readonly findings: readonly Finding[]
 }
 
 /** Objects, read and as threads take them. */
@@ -50,15 +56,19 @@ export async function check(options: CheckOptions, invocation: Invocation): Prom
   for (const name of options.object) files.push({ name, bytes: new Uint8Array(await readFile(name)) })
   const objects = files.map(({ name, bytes }) => prepareCheck(name, bytes))
   const asked = { objects, tool: { objects: files }, isBrief: !options.json }
-  const results =
-    options.btf === undefined
-      ? await withStore({ data: options.data, readOnly: true }, invocation, async (store) =>
-          checkAll(asked, await groupsOfHub(store), arch, invocation),
-        )
-      : await checkAll(asked, await groupsOfFiles(options.btf, invocation), arch, invocation)
-  if (results.length === 0) throw new UsageError('no kernels to check on: give --btf FILE, or fill the hub')
   const kernelOnly = new Map(objects.map((each) => [each.prepared.object.name, each.kernelOnly]))
-  const findings = summarize(results, kernelOnly)
+  const checkOn = async (groups: readonly KernelGroup[]): Promise<Checked> => {
+    const results = await checkAll(asked, groups, arch, invocation)
+    return { results, findings: summarize(results, kernelOnly) }
+  }
+  const { results, findings } =
+    options.btf === undefined
+      ? await withStore({ data: options.data, readOnly: true }, invocation, async (store) => {
+          const checked = await checkOn(await groupsOfHub(store))
+          return { ...checked, findings: await nameModules(store, checked.findings) }
+        })
+      : await checkOn(await groupsOfFiles(options.btf, invocation))
+  if (results.length === 0) throw new UsageError('no kernels to check on: give --btf FILE, or fill the hub')
   if (options.json) invocation.terminal.out(asJson(results, findings, kernelOnly))
   else await print(results, findings, kernelOnly, invocation)
   if (findings.some(({ effect }) => effect !== 'guarded')) throw new Exit(ExitCode.failed)

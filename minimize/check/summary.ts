@@ -25,6 +25,8 @@ export interface Finding {
   /** In few words, see {@link describeKernels}. */
   readonly where: string
   readonly kernels: readonly CheckedKernel[]
+  /** Of a missing type: modules of such a kernel that have it. */
+  readonly modules?: readonly string[]
 }
 
 interface Draft {
@@ -129,12 +131,13 @@ const IN_WORDS: Readonly<Record<Finding['reason'], string>> = {
 }
 
 /** `bpf_iter__task missing before 5.8: program dump_task will not load`. */
-export function formatFinding({ programs, subject, reason, effect, where }: Finding): string {
+export function formatFinding({ programs, subject, reason, effect, where, modules = [] }: Finding): string {
   const names = programs.join(', ')
   const consequence = {
     guarded: `guarded in ${names}`,
     fails: `${programs.length === 1 ? 'program' : 'programs'} ${names} will not load`,
     refused: 'the whole object is refused',
   }[effect]
-  return `${subject} ${IN_WORDS[reason]} ${where}: ${consequence}`
+  const needs = modules.length === 0 ? '' : ` (a type of module ${modules.join(', ')}: needs merged BTF)`
+  return `${subject} ${IN_WORDS[reason]} ${where}: ${consequence}${needs}`
 }
