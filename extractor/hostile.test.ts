@@ -177,11 +177,11 @@ describe('what is too much', () => {
       const unmount = await mount(['-t', 'tmpfs', '-o', 'size=64k', 'btfhub-test', small], small)
       try {
         await expect(extractBytes(debugDeb, small)).rejects.toMatchObject({
-          code: 'LIMIT',
+          code: 'NO_SPACE',
           message: expect.stringMatching(/has \d+ bytes free, vmlinux needs \d+/) as string,
         })
         // An ELF by itself does not say how long it will be: the disk does, when it is full.
-        await expect(extractBytes(withoutBtf, small)).rejects.toMatchObject({ code: 'LIMIT' })
+        await expect(extractBytes(withoutBtf, small)).rejects.toMatchObject({ code: 'NO_SPACE' })
       } finally {
         await unmount()
       }

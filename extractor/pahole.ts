@@ -72,7 +72,7 @@ export async function encodeDwarf(
       const made = await attempt(vmlinux, flags, pahole.version, how, timeout)
       return { ...made, version: pahole.version, flags, warnings: [...notes, ...made.warnings] }
     } catch (err) {
-      if (!(err instanceof ExtractError)) throw err
+      if (!(err instanceof ExtractError) || err.code === 'NO_SPACE') throw err
       if (timeout.aborted) {
         throw new ExtractError('TOOL', `${how.name}: pahole took longer than ${timeoutMs} ms`, { cause: err })
       }
@@ -107,6 +107,9 @@ function giveUp(err: ExtractError, notes: readonly string[]): ExtractError {
   return new ExtractError(err.code, `${err.message}; ${notes.join('; ')}`, { cause: err.cause })
 }
 
+/** btf_encoder.c, btf_encoder__write_raw_file: a short write is told by its sizes, a failed one by its errno. */
+const DISK_FULL = /No space left on device|Could only write -?\d+ bytes to/
+
 async function attempt(
   vmlinux: string,
   flags: readonly string[],
@@ -124,7 +127,8 @@ async function attempt(
     const words = said.length === 0 ? 'it said nothing' : said.slice(-5).join('; ')
     if (exit.code !== 0) {
       const ending = exit.signal === null ? `exit code ${exit.code}` : `killed by ${exit.signal}`
-      throw new ExtractError('TOOL', `${how.name}: pahole ${version} failed (${ending}): ${words}`)
+      const code = said.some((line) => DISK_FULL.test(line)) ? 'NO_SPACE' : 'TOOL'
+      throw new ExtractError(code, `${how.name}: pahole ${version} failed (${ending}): ${words}`)
     }
     try {
       const partial = said.find((line) => PARTIAL.test(line))

@@ -15,7 +15,7 @@ describe('TempSpace', () => {
   it('refuses at once what the disk has no room for, and says how much is missing', async () => {
     const space = new TempSpace(tmpdir())
     await expect(space.reserve(2 ** 52, signal)).rejects.toMatchObject({
-      code: 'LIMIT',
+      code: 'NO_SPACE',
       message: expect.stringMatching(/has \d+ bytes free, vmlinux needs 4503599627370496/) as string,
     })
   })

@@ -25,7 +25,7 @@ export class TempSpace {
   }
 
   /**
-   * Waits for other jobs to be done where there is no room beside them. Throws ExtractError `LIMIT` where the disk has
+   * Waits for other jobs to be done where there is no room beside them. Throws ExtractError `NO_SPACE` where the disk has
    * not as much by itself, or others keep it for longer than `limits.process.tempWaitMs`; the signal's reason.
    */
   async reserve(bytes: number, signal: AbortSignal): Promise<Reservation> {
@@ -40,7 +40,7 @@ export class TempSpace {
         const others =
           this.#live === 0 ? '' : `, of which ${this.#promised} are promised to ${this.#live} other jobs`
         throw new ExtractError(
-          'LIMIT',
+          'NO_SPACE',
           `${this.#dir} has ${free} bytes free${others}, vmlinux needs ${bytes}`,
         )
       }

@@ -8,10 +8,11 @@ import type { TempSpace } from './temp-space.ts'
  * `NO_BTF`: whole and well, but without BTF (and, where asked for, without DWARF): a fact, not a fault.
  * `NOT_FOUND`: the package has no kernel of that release. `MALFORMED`: bytes that contradict their format.
  * `UNSUPPORTED`: a format we know of and do not read. `LIMIT`: more than `core/limits` allows.
- * `TOOL`: an external program is missing or failed. `INVALID`: the BTF that came out is not a kernel's.
+ * `TOOL`: an external program is missing or failed. `NO_SPACE`: this machine's disk has no room for what has to be
+ * unpacked: no fault of the package. `INVALID`: the BTF that came out is not a kernel's.
  */
 export type ExtractErrorCode =
-  'NO_BTF' | 'NOT_FOUND' | 'MALFORMED' | 'UNSUPPORTED' | 'LIMIT' | 'TOOL' | 'INVALID'
+  'NO_BTF' | 'NOT_FOUND' | 'MALFORMED' | 'UNSUPPORTED' | 'LIMIT' | 'TOOL' | 'NO_SPACE' | 'INVALID'
 export class ExtractError extends HubError<ExtractErrorCode> {}
 
 /** What a kernel says of itself. */

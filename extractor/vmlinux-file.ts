@@ -73,7 +73,7 @@ export class VmlinuxFile {
       if (bytesWritten < whole) await this.#file.appendFile(Buffer.concat(chunks).subarray(bytesWritten))
       this.#reservation?.wrote(whole)
     } catch (err) {
-      throw new ExtractError('LIMIT', `${this.path}: cannot be written`, { cause: err })
+      throw new ExtractError('NO_SPACE', `${this.path}: cannot be written`, { cause: err })
     }
   }
 }

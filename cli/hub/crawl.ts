@@ -310,13 +310,16 @@ async function ingestOne(
     if (err instanceof StoreError) throw err
     const code = errorCode(err)
     const reason = describeError(err)
-    await deps.catalog.addFailure({
-      key,
-      kernel: pkg.kernel,
-      code,
-      message: reason,
-      lastTryAt: deps.now().toISOString(),
-    })
+    // Of a disk that was full nothing is remembered against the package: it is due again as soon as there is room.
+    if (code !== 'NO_SPACE') {
+      await deps.catalog.addFailure({
+        key,
+        kernel: pkg.kernel,
+        code,
+        message: reason,
+        lastTryAt: deps.now().toISOString(),
+      })
+    }
     deps.log.info({ kernel, code, reason }, 'no BTF from this package')
     deps.progress.finish(key, `${kernel}: FAILED ${code}: ${reason}`)
     return done({ outcome: 'failed', btf: null, sizeBytes: null, code, reason })

@@ -70,7 +70,7 @@ export function createPackageReader(
       } catch (err) {
         // A fact about the kernel, a fault of ours or of this machine: another mirror would not change it.
         if (isAbort(err) || err instanceof NoBtfError) throw err
-        if (err instanceof ExtractError && err.code === 'TOOL') throw err
+        if (err instanceof ExtractError && (err.code === 'TOOL' || err.code === 'NO_SPACE')) throw err
         if (weightOf(err) > weight) {
           reason = err
           weight = weightOf(err)
