@@ -84,6 +84,8 @@ describe('in front of a server', () => {
   /** What Node's server was asked. */
   let slow: string[]
   const clients: Socket[] = []
+  /** The server's ends of connections, by the port of the other end. */
+  const taken = new Map<number, Socket>()
 
   beforeEach(async () => {
     slow = []
@@ -112,6 +114,7 @@ describe('in front of a server', () => {
       keepAliveTimeoutMs: 65_000,
     })
     quick.attach(server)
+    server.on('connection', (socket: Socket) => taken.set(socket.remotePort ?? 0, socket))
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     port = (server.address() as AddressInfo).port
@@ -143,11 +146,17 @@ describe('in front of a server', () => {
   async function ask(...pieces: string[]): Promise<string[]> {
     const { socket, answers } = open()
     const wanted = pieces.join('').match(/(GET|HEAD|POST) /g)?.length ?? 0
+    await once(socket, 'connect')
+    let sent = 0
     for (const piece of pieces) {
       socket.write(piece, 'latin1')
-      await sleep(15)
+      sent += piece.length
+      // The next piece is only sent when this one has been read, so that it comes by itself.
+      await expect.poll(() => taken.get(socket.localPort ?? 0)?.bytesRead, { interval: 1 }).toBe(sent)
     }
-    for (let i = 0; i < 100 && answers().length < wanted; i++) await sleep(10)
+    await expect.poll(() => answers().length, { interval: 1, timeout: 10_000 }).toBe(wanted)
+    // What is wrong may also be too much.
+    await sleep(5)
     return answers()
   }
 
