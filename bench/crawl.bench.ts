@@ -94,7 +94,7 @@ async function* packagesAtATime(fleet: Fleet, dir: string): AsyncGenerator<Compa
   const crawl = (jobs: number) => (): Promise<string> =>
     inNewFolder(dir, async (data) => {
       const startedMs = performance.now()
-      const args = [...fleetArgs(nginx.url), '--jobs', String(jobs), '--data', data, '--json']
+      const args = [...fleetArgs(nginx.url, fleet.root), '--jobs', String(jobs), '--data', data, '--json']
       const { builds } = JSON.parse(await btfhub(args)) as Report
       const minutes = (performance.now() - startedMs) / 60_000
       return `${(builds.length / minutes).toFixed(0)} packages a minute`

@@ -143,6 +143,8 @@ export const RepomdIndex = z
     format: z.literal('repomd'),
     /** Whose signature `repomd.xml.asc` has to have; without, the metadata is not signed. */
     keyrings: Keyrings.optional(),
+    /** `optional` where not every repository or mirror has one: then what has none counts as unsigned. */
+    signature: z.enum(['required', 'optional']).default('required'),
     archives: z.array(Archive).min(1),
     /** True where a path holds a `mirror.list` that names the repository, as at Amazon's. */
     mirrorList: z.boolean().default(false),

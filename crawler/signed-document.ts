@@ -21,6 +21,8 @@ export interface SignedPlace {
   readonly url: string
   /** Null where it is not wanted. */
   readonly signatureUrl: string | null
+  /** True where a document without a signature is one too. */
+  readonly optional?: boolean
   /** Under which it is remembered. */
   readonly key: string
 }
@@ -35,7 +37,7 @@ export async function fetchSigned(
   context: CrawlContext,
 ): Promise<FetchedDocument | null> {
   const { http, cache, signal } = context
-  const { url, signatureUrl, key } = place
+  const { url, key } = place
   const memo = await cache.get(key)
   const remembered = memo === null ? null : recall(memo)
   const answer = await http.document(url, {
@@ -51,7 +53,7 @@ export async function fetchSigned(
     return { ...remembered, bytes: 0, recognisable: true, remember: () => Promise.resolve() }
   }
   const document = answer.bytes
-  const signature = signatureUrl === null ? null : await fetchSignature(url, signatureUrl, context)
+  const signature = await fetchSignature(place, context)
   const { etag, lastModified } = answer
   const recognisable = etag !== null || lastModified !== null
   const remember = async (): Promise<void> => {
@@ -63,12 +65,15 @@ export async function fetchSigned(
   return { document, signature, recognisable, bytes, remember }
 }
 
-async function fetchSignature(of: string, url: string, context: CrawlContext): Promise<Uint8Array> {
+async function fetchSignature(place: SignedPlace, context: CrawlContext): Promise<Uint8Array | null> {
+  const { url: of, signatureUrl: url, optional } = place
+  if (url === null) return null
   const request = { signal: context.signal, maxBytes: limits.index.maxKeyringBytes }
   const signature = await context.http.document(url, request)
   if (signature === 'not-modified')
     throw new CrawlError('ILL', `${url}: not modified since nothing was asked`)
   if (signature !== null) return signature.bytes
+  if (optional === true) return null
   throw new CrawlError('BAD_SIGNATURE', `${of}: expected a signature beside it, ${url} is not there`)
 }
 

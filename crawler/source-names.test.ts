@@ -45,6 +45,12 @@ describe('what a package is, by its name', () => {
       'kernel-debuginfo-3.10.0-1160.119.1.el7.x86_64',
       'debug default 3.10.0-1160.119.1.el7.x86_64',
     ],
+    [
+      'ol',
+      'x86_64',
+      'kernel-ueknext-core-6.10.0-2.el9ueknext.x86_64',
+      'image ueknext 6.10.0-2.el9ueknext.x86_64',
+    ],
     ['centos', 'x86_64', 'kernel-debug-3.10.0-957.el7.x86_64', 'image debug 3.10.0-957.el7.x86_64.debug'],
     [
       'centos',

@@ -35,6 +35,7 @@ export interface CrawlCommandOptions extends ClientCertificateFiles {
   readonly every?: number
   readonly jobs?: number
   readonly mirror?: readonly string[]
+  readonly keyring?: readonly string[]
   readonly forceDwarf: boolean
   readonly unverified: boolean
   readonly modules: boolean
@@ -72,7 +73,7 @@ async function crawlOnce(
   const options = toOptions(command)
   await withStore({ data: command.data }, invocation, async (store, log) => {
     const { catalog } = store
-    const { files, sources } = await openSources(sourceIds, store.tempDir)
+    const { files, sources } = await openSources(sourceIds, store.tempDir, command.keyring)
     const named = files.filter((file) => sources.some(({ id }) => id === file.id))
     const identities = await clientIdentities(named, command.mirror ?? [], command)
     const http = cliHttp(invocation.env, log, hostPolicies(files), { files: true, identities })

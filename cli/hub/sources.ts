@@ -17,10 +17,15 @@ export interface OpenedSources {
 }
 
 /** The sources of these ids; without any all but those that have to be named. Throws UsageError for an unknown one. */
-export async function openSources(ids: readonly string[], tempDir: string): Promise<OpenedSources> {
+export async function openSources(
+  ids: readonly string[],
+  tempDir: string,
+  keyFiles: readonly string[] = [],
+): Promise<OpenedSources> {
   const files = await loadSources(join(packageRoot, 'data/sources'))
   const all = createSources(files, {
     keysDir: join(packageRoot, 'data/keys'),
+    keyFiles,
     aptRoot: '/',
     tempDir,
     now: () => new Date(),

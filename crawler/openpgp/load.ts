@@ -7,8 +7,9 @@ import { type CrawlContext, CrawlError } from '../types.ts'
 import { type KeyFile, type Keyring, readKeyring } from './keyring.ts'
 
 /**
- * Keys of a distribution, as we ship them and as they are installed, with those of `more` files of this machine. Throws
- * `BAD_SOURCE` where a shipped one is missing and `BAD_SIGNATURE` where it is no keyring; installed ones that are
+ * Keys of a distribution, as we ship them and as they are installed, with those that the user named and those of `more`
+ * files of this machine. Throws
+ * `BAD_SOURCE` where a named or shipped one is missing and `BAD_SIGNATURE` where it is no keyring; installed ones that are
  * missing or damaged are left out, for there are still ours.
  */
 export async function loadKeyring(
@@ -21,9 +22,10 @@ export async function loadKeyring(
   },
 ): Promise<Keyring> {
   const root = deps.aptRoot ?? '/'
+  const named = (deps.keyFiles ?? []).map(keyFile)
   const shipped = keyrings.shipped.map((name) => keyFile(join(deps.keysDir, name)))
   const installed = [...more.paths, ...keyrings.system].map((path) => optional(join(root, path), context))
-  const files = await Promise.all([...shipped, ...installed])
+  const files = await Promise.all([...named, ...shipped, ...installed])
   return readKeyring([...files.filter((file) => file !== null), ...more.inline])
 }
 

@@ -15,6 +15,8 @@ import { fetchRepomd } from './signed-file.ts'
 export interface RepomdTrust {
   /** Null where the distribution does not sign its metadata. */
   readonly keyring: Keyring | null
+  /** True where not every mirror has signatures: what has none is unsigned. */
+  readonly optional: boolean
   readonly now: Date
   readonly tempDir: string
 }
@@ -30,14 +32,14 @@ export async function readIndex(
   trust: RepomdTrust,
   context: CrawlContext,
 ): Promise<FoundRpms | null> {
-  const signer = trust.keyring === null ? 'nobody' : trust.keyring.id
   const memo = await recallRpms(unit.memoKey, context.cache)
-  const same = memo?.from.startsWith(`${signer} `) === true ? memo : null
+  const same = memo !== null && isBelieved(memo.from, trust) ? memo : null
   if (same !== null && unit.frozen) return { ...same, outcome: 'unchanged', bases: [] }
   const url = `${base}/repodata/repomd.xml`
   const repomd = await fetchRepomd(url, trust, unit, context)
   if (repomd === null) return null
   const { document } = repomd
+  const signer = trust.keyring === null || repomd.signature === null ? 'nobody' : trust.keyring.id
   const files = await parseRepomd(url, document)
   // A document that was cut off is not remembered: a mirror that says it is unchanged would never recover.
   await repomd.remember()
@@ -48,7 +50,7 @@ export async function readIndex(
     if (source === null) throw new CrawlError('MALFORMED', `${url}: ${file.href} is no link that is followed`)
     try {
       const entries = await fetchList(source, file, unit, trust, context)
-      const signed = trust.keyring !== null && file.checksum.algorithm !== 'sha1'
+      const signed = signer !== 'nobody' && file.checksum.algorithm !== 'sha1'
       const from = `${signer} ${stated(file.checksum)}`
       await rememberRpms(unit.memoKey, { ...entries, from, url, signed }, sha256Of(document), context.cache)
       return { ...entries, outcome: 'new', url, signed, bases: [] }
@@ -59,6 +61,15 @@ export async function readIndex(
     }
   }
   return null
+}
+
+/** Whether what is remembered was vouched for by who would have to today. */
+function isBelieved(from: string, { keyring, optional }: RepomdTrust): boolean {
+  const signers = [
+    ...(keyring === null ? [] : [keyring.id]),
+    ...(keyring === null || optional ? ['nobody'] : []),
+  ]
+  return signers.some((signer) => from.startsWith(`${signer} `))
 }
 
 async function fetchList(

@@ -257,6 +257,25 @@ describe.skipIf(missing !== null)(
         }
       })
 
+      it('takes what has no signature for unsigned where not every mirror has one, but no bad one for none', async () => {
+        const cache = memoryIndexCache()
+        const asc = join(os, 'repodata/repomd.xml.asc')
+        const list = async (): Promise<unknown> => {
+          const server = await lab.serve(root)
+          const file = source([server.url], { keyrings, signature: 'optional' }, { each: { part: ['os'] } })
+          const { indexes } = await lab.list(file, { cache })
+          return indexes.map(({ outcome, signed }) => [outcome, signed])
+        }
+        createRepo(os, 'xml', '.gz')
+        expect(await list()).toEqual([['new', false]])
+        expect(await list()).toEqual([['unchanged', false]])
+        writeFileSync(asc, key.detach(readFileSync(join(os, 'repodata/repomd.xml'), 'utf8')))
+        expect(await list()).toEqual([['new', true]])
+        expect(await list()).toEqual([['unchanged', true]])
+        writeFileSync(asc, key.detach('other'))
+        expect(await list()).toEqual([['failed', false]])
+      })
+
       it.each<[string, () => void, RegExp]>([
         ['there is none', () => createRepo(os, 'xml', '.gz'), /asc is not there/],
         [

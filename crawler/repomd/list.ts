@@ -26,7 +26,7 @@ export async function listRepomd(
   const keys = index.keyrings === undefined ? null : await loadKeyring(index.keyrings, context, deps)
   // Where nobody's keys are here, its metadata is as good as unsigned, and the reports say so.
   const keyring = keys === null || keys.keys.length === 0 ? null : keys
-  const trust = { keyring, now: deps.now(), tempDir: deps.tempDir }
+  const trust = { keyring, optional: index.signature === 'optional', now: deps.now(), tempDir: deps.tempDir }
   const units = wantedUnits(file, index, scope)
   await readUnits(
     units,

@@ -6,7 +6,7 @@ import type { RepomdTrust } from './index-file.ts'
 
 /**
  * A `repomd.xml`, conditionally where it is remembered, its signature (`repomd.xml.asc`) checked where there are keys.
- * Null where the mirror has none. Throws `BAD_SIGNATURE`, and what `http` throws.
+ * A signature that does not hold is never taken for none. Null where the mirror has no such file. Throws `BAD_SIGNATURE`, and what `http` throws.
  */
 export async function fetchRepomd(
   url: string,
@@ -19,6 +19,7 @@ export async function fetchRepomd(
     {
       url,
       signatureUrl: keyring === null ? null : `${url}.asc`,
+      optional: trust.optional,
       key: `repomd/1 ${keyring === null ? 'plain' : 'signed'} ${url}`,
     },
     context,

@@ -153,14 +153,7 @@ describe.skipIf(missing !== null)(
         '9',
         '--json',
       ]
-      const { out } = await cli([
-        ...args,
-        '--data',
-        at('hub'),
-        ...files('hub'),
-        '--client-ca',
-        at('ca.pem'),
-      ])
+      const { out } = await cli([...args, '--data', at('hub'), ...files('hub'), '--client-ca', at('ca.pem')])
       const { indexes } = JSON.parse(out) as { indexes: { outcome: string }[] }
       expect(indexes.every(({ outcome }) => outcome === 'failed')).toBe(true)
     })

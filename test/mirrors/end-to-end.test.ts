@@ -51,7 +51,13 @@ describe.skipIf(missing !== null)(
     })
 
     async function crawl(data: string, url: string, more: readonly string[] = []): Promise<Report> {
-      const { code, stdout, stderr } = await runCli([...fleetArgs(url), '--data', data, '--json', ...more])
+      const { code, stdout, stderr } = await runCli([
+        ...fleetArgs(url, fleet.root),
+        '--data',
+        data,
+        '--json',
+        ...more,
+      ])
       expect([code, stderr.split('\n').filter((line) => line.includes('FAILED'))]).toEqual([0, []])
       return JSON.parse(stdout) as Report
     }
@@ -87,7 +93,7 @@ describe.skipIf(missing !== null)(
 
       it('every kernel with its own BTF as planned, once: the next crawl finds nothing to do', async () => {
         const plan = JSON.parse(
-          await btfhub([...fleetArgs(nginx.url), '--data', data, '--plan', '--json']),
+          await btfhub([...fleetArgs(nginx.url, fleet.root), '--data', data, '--plan', '--json']),
         ) as { packages: readonly { readonly kernel: string; readonly state: string }[] }
         expect(new Set(plan.packages.map(({ state }) => state))).toEqual(new Set(['new']))
         expect(plan.packages.map(({ kernel }) => kernel).sort()).toEqual(kernelsOf(fleet))

@@ -7,6 +7,7 @@ import { noProgress } from '../../core/progress.ts'
 import { packageRoot } from '../../core/version.ts'
 import { createSources, type IndexCache, loadSources, memoryIndexCache } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
+import { withoutKeys } from './lab.ts'
 import { openTestStore, type TestStore } from '../helpers/store.ts'
 
 export interface FleetCrawl {
@@ -34,7 +35,7 @@ const DAY_MS = 24 * 3600_000
 export async function openFleetHub(): Promise<FleetHub> {
   const store = await openTestStore()
   const cache = memoryIndexCache()
-  const files = await loadSources(join(packageRoot, 'data/sources'))
+  const files = (await loadSources(join(packageRoot, 'data/sources'))).map(withoutKeys)
   let aheadMs = 0
   const now = (): Date => new Date(Date.now() + aheadMs)
   return {

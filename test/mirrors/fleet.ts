@@ -41,11 +41,23 @@ const FLEET_SOURCES = ['centos', 'anolis', 'ubuntu'] as const
 const FLEET_MIRRORS = ['centos-vault', 'anolis', 'ubuntu'] as const
 
 /** Arguments of a crawl of all mirrors at a web server. */
-export function fleetArgs(url: string): string[] {
+export function fleetArgs(url: string, root: string): string[] {
   const versions = ['7', '8', '20.04'].flatMap((version) => ['--version', version])
   const mirrors = FLEET_MIRRORS.flatMap((path) => ['--mirror', `${url}/${path}`])
-  return ['crawl', ...FLEET_SOURCES, ...versions, '--arch', 'x86_64', ...mirrors]
+  return [
+    'crawl',
+    ...FLEET_SOURCES,
+    ...versions,
+    '--arch',
+    'x86_64',
+    ...mirrors,
+    '--keyring',
+    join(root, FLEET_KEY),
+  ]
 }
+
+/** By which its archives are signed, under their root. */
+const FLEET_KEY = 'archive-key.asc'
 
 /** The first of the programs that make the mirrors and their kernels which is missing; null where all are there. */
 export function missingFleetTool(): string | null {
@@ -92,6 +104,7 @@ async function build(cache: string, dir: string): Promise<void> {
     await addCentos(builder)
     await addAnolis(builder)
     await addUbuntu(builder, key)
+    writeFileSync(join(work, 'root', FLEET_KEY), key.publicKey)
     writeFileSync(join(work, 'kernels.json'), JSON.stringify(builder.kernels, null, 2))
     rmSync(join(work, 'kernels'), { recursive: true })
     try {

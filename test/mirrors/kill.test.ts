@@ -31,7 +31,7 @@ describe.skipIf(missing !== null)(
       fleet = await openFleet()
       nginx = await startNginx(fleet.root, work)
       const data = join(work, 'undisturbed')
-      await btfhub([...fleetArgs(nginx.url), '--data', data])
+      await btfhub([...fleetArgs(nginx.url, fleet.root), '--data', data])
       undisturbed = await stateOf(data)
       expect(undisturbed.builds).toHaveLength(fleet.kernels.length)
     })
@@ -75,7 +75,7 @@ describe.skipIf(missing !== null)(
         for (let kills = 0; kills < KILLS; hub++) {
           const data = join(work, `hub-${hub}`)
           for (let i = 0; i < KILLS_PER_HUB && kills < KILLS; i++, kills++) {
-            const crawl = startCli([...fleetArgs(nginx.url), '--data', data])
+            const crawl = startCli([...fleetArgs(nginx.url, fleet.root), '--data', data])
             const ended = once(crawl, 'close')
             await Promise.race([ended, sleep(Math.random() * LONGEST_MS)])
             if (crawl.exitCode === null) hits++
@@ -87,11 +87,11 @@ describe.skipIf(missing !== null)(
               for (const build of builds) expect(undisturbed.builds).toContainEqual(build)
             }
           }
-          await btfhub([...fleetArgs(nginx.url), '--data', data])
+          await btfhub([...fleetArgs(nginx.url, fleet.root), '--data', data])
           expect(await stateOf(data)).toEqual(undisturbed)
           expect((await runCli(['verify', '--data', data])).stdout).toMatch(/^sound/m)
           await letAge(data)
-          await btfhub([...fleetArgs(nginx.url), '--data', data])
+          await btfhub([...fleetArgs(nginx.url, fleet.root), '--data', data])
           expect(await tempFiles(data)).toEqual([])
           expect(await stateOf(data)).toEqual(undisturbed)
         }

@@ -29,6 +29,20 @@ export interface LabListing extends Listing {
   readonly requests: number
 }
 
+/** A source by nobody's keys: mirrors of a test are signed by none of those that distributions have. */
+export function withoutKeys(file: SourceFile): SourceFile {
+  const none = { system: [], shipped: [] }
+  const indexes = file.indexes.map((index) =>
+    'keyrings' in index && index.keyrings !== undefined ? { ...index, keyrings: none } : index,
+  )
+  const { snapshots, ...rest } = file
+  return {
+    ...rest,
+    indexes,
+    ...(snapshots === undefined ? {} : { snapshots: { ...snapshots, keyrings: none } }),
+  }
+}
+
 /** A listing's builds as text: kernel, package version, images, debug packages. */
 export function buildsOf({ packages }: Listing): string[] {
   return packages.map(({ kernel, packageVersion, flavour, images, debugs }) =>

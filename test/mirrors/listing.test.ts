@@ -6,7 +6,7 @@ import { memoryIndexCache } from '../../crawler/index.ts'
 import { loadSources } from '../../crawler/load-sources.ts'
 import type { SourceFile } from '../../crawler/schema.ts'
 import { addPackage, makeKey, missingAptTool, type TestKey, writeSuite } from '../apt-repository.ts'
-import { buildsOf, useMirrorLab } from './lab.ts'
+import { buildsOf, useMirrorLab, withoutKeys } from './lab.ts'
 import { buildRpms, createRepo, missingRpmTool, type TestRpm } from './rpm-repository.ts'
 import { type FileServer, missingServer, startApache, startNginx } from './servers.ts'
 
@@ -28,7 +28,7 @@ describe.skipIf(missing !== null)(
     let apache: FileServer
 
     beforeAll(async () => {
-      const files = await loadSources(join(packageRoot, 'data/sources'))
+      const files = (await loadSources(join(packageRoot, 'data/sources'))).map(withoutKeys)
       sources = new Map(files.map((file) => [file.id, file]))
       key = makeKey()
       mkdirSync(lab.keysDir, { recursive: true })

@@ -6,7 +6,7 @@ import { loadSources } from '../../crawler/load-sources.ts'
 import { kernelNames } from '../../crawler/names.ts'
 import { parseRpmFileName, rpmKernelNames } from '../../crawler/rpm/names.ts'
 import type { SourceFile } from '../../crawler/schema.ts'
-import { buildsOf, type LabListing, useMirrorLab } from './lab.ts'
+import { buildsOf, type LabListing, useMirrorLab, withoutKeys } from './lab.ts'
 
 /** Index pages of one folder each, by their path. */
 type Pages = Readonly<Record<string, readonly string[]>>
@@ -73,7 +73,7 @@ describe('defects that crawlers of kernels are known for', () => {
   let sources: ReadonlyMap<string, SourceFile>
 
   beforeAll(async () => {
-    const files = await loadSources(join(packageRoot, 'data/sources'))
+    const files = (await loadSources(join(packageRoot, 'data/sources'))).map(withoutKeys)
     sources = new Map(files.map((file) => [file.id, file]))
   })
 
