@@ -58,7 +58,8 @@ rpm_keys() {
   export_keys "$name" $(printf 'unpacked/usr/share/distribution-gpg-keys/%s\n' "$@")
 }
 rpm_keys opensuse opensuse/RPM-GPG-KEY-openSUSE opensuse/RPM-GPG-KEY-openSUSE-2022 \
-  opensuse/RPM-GPG-KEY-openSUSE-Leap-SLE suse/RPM-GPG-KEY-SuSE-SLE-15 suse/RPM-GPG-KEY-SuSE-SLE-Main-2023
+  opensuse/RPM-GPG-KEY-openSUSE-Leap-SLE opensuse/RPM-GPG-KEY-openSUSE-Backports \
+  opensuse/RPM-GPG-KEY-openSUSE-Backports-2023 suse/RPM-GPG-KEY-SuSE-SLE-15 suse/RPM-GPG-KEY-SuSE-SLE-Main-2023
 rpm_keys centos centos/RPM-GPG-KEY-CentOS-7 centos/RPM-GPG-KEY-CentOS-7-aarch64 centos/RPM-GPG-KEY-CentOS-Debug-7 \
   centos/RPM-GPG-KEY-CentOS-Official centos/RPM-GPG-KEY-CentOS-Official-SHA256
 rpm_keys rocky rocky/RPM-GPG-KEY-rockyofficial rocky/RPM-GPG-KEY-Rocky-9 rocky/RPM-GPG-KEY-Rocky-10
