@@ -182,6 +182,84 @@ reason() {
   printf %s "$detail" | LC_ALL=C tr -c '\040-\176' ' '
 }
 
+# Whether what came is from a server of plain files: it looks at no query, and says no without a hub's words.
+is_plain_files() {
+  case $status in
+    200) ! grep -q '^[0-9a-f]\{64\}  ' "$tmp/line" ;;
+    403 | 404) ! grep -q '"code"' "$tmp/line" ;;
+    *) return 1 ;;
+  esac
+}
+
+# Finds in the lines of /v1/releases, newest first, what a hub would answer by the same rules, and leaves that line in
+# $tmp/line. Else what the script would exit with.
+choose_build() {
+  wanted_distro=$(printf %s "$distro" | tr -d "\"'") wanted_version=$(printf %s "$version" | tr -d "\"'")
+  case $arch in
+    amd64 | x86) wanted_arch=x86_64 ;;
+    arm64) wanted_arch=aarch64 ;;
+    *) wanted_arch=$arch ;;
+  esac
+  for by in build-id banner name; do
+    btfs='' layouts=''
+    while read -r kind btf layout of_distro of_version of_arch ids text; do
+      if [ "$kind" != build ] || [ "$of_arch" != "$wanted_arch" ] || ! is_wanted "$by"; then continue; fi
+      btfs="$btfs $btf"
+      case " $layouts " in *" $layout "*) ;; *) layouts="$layouts $layout" ;; esac
+    done <"$tmp/line"
+    if [ -n "$btfs" ]; then break; fi
+  done
+  if [ -z "$btfs" ]; then say "$hub: $release is there for others, not as it was described" && return 3; fi
+  # shellcheck disable=SC2086 # words
+  if [ -n "$tool" ]; then choose_min $btfs; else choose_one $layouts; fi || return
+  # shellcheck disable=SC2086 # words
+  if [ -z "$tool" ]; then set -- $btfs && digest=$1; fi
+  printf '%s  %s.btf\n' "$digest" "$release" >"$tmp/line"
+}
+
+# Whether nothing that is known of a build speaks against it, and it is known by what it is looked for by.
+is_wanted() {
+  case ",$ids," in
+    *",$build_id,"*) by_id=1 ;;
+    *) by_id='' ;;
+  esac
+  if [ -n "$build_id" ] && [ "$ids" != - ] && [ -z "$by_id" ]; then return 1; fi
+  if [ -n "$banner" ] && [ "$text" != - ] && [ "$text" != "$banner" ]; then return 1; fi
+  case $1 in
+    build-id) [ -n "$build_id" ] && [ -n "$by_id" ] ;;
+    banner) [ -n "$banner" ] && [ "$text" = "$banner" ] ;;
+    *)
+      [ "${wanted_distro:-$of_distro}" = "$of_distro" ] &&
+        { [ "${wanted_version:-$of_version}" = "$of_version" ] || [ "${wanted_version%%.*}" = "$of_version" ]; }
+      ;;
+  esac
+}
+
+# Several different ones are ambiguous.
+choose_one() {
+  if [ $# = 1 ]; then return; fi
+  say "$hub: $release means $# different kernels here; say more with --distro, --version, --build-id or --banner"
+  return 4
+}
+
+# The min BTF of the tool for these BTFs, of its newest version where none was said; sets `digest`.
+choose_min() {
+  mins=''
+  for full in "$@"; do
+    of_full=''
+    while read -r kind spec btf min; do
+      if [ "$kind" != min ] || [ "$btf" != "$full" ] || [ -n "$of_full" ]; then continue; fi
+      if [ "$spec" = "$tool" ] || [ "${spec%@*}" = "$tool" ]; then of_full=$min; fi
+    done <"$tmp/line"
+    if [ -z "$of_full" ]; then say "$hub: no tool $tool" && return 3; fi
+    if [ "$of_full" = - ]; then say "$hub: $tool does not fit $release" && return 2; fi
+    case " $mins " in *" $of_full "*) ;; *) mins="$mins $of_full" ;; esac
+  done
+  # shellcheck disable=SC2086 # words
+  choose_one $mins || return
+  digest=${mins# }
+}
+
 # Asks one hub. 0: $tmp/btf is there and verified. 6: it is still fetching it, see is_pending. Else what the script would
 # exit with.
 ask() {
@@ -191,6 +269,10 @@ ask() {
 
   download_patiently "$what?format=sha256$query" "$tmp/line"
   if is_pending "$tmp/line"; then say "$hub: $(reason "$tmp/line")" && return 6; fi
+  if is_plain_files; then
+    download_patiently "$hub/v1/releases/$(encode "$release")" "$tmp/line"
+    if [ "$status" = 200 ]; then choose_build || return; fi
+  fi
   case $status in
     200) ;;
     404) say "$hub: $(reason "$tmp/line")" && return 3 ;;
