@@ -301,8 +301,8 @@ describe.skipIf(!existsSync(join(corpus, 'tables')))(
 /** Sources whose packages a saved list names, by its file's name; what is in none of them is not covered. */
 const STACKROX: readonly (readonly [RegExp, string])[] = [
   [/^amazon/, 'amzn'],
-  [/^centos\.txt/, 'centos'],
-  [/^rhel\d/, 'rhel'],
+  [/^centos/, 'centos'],
+  [/^rhel/, 'rhel'],
   [/^fedora/, 'fedora'],
   [/^ubuntu-/, 'ubuntu'],
   [/^debian\.txt/, 'debian'],
@@ -344,6 +344,32 @@ describe.skipIf(!existsSync(join(corpus, 'listings')))(
         }
       }
       expect(checked).toBeGreaterThan(3400)
+    })
+
+    it('of sysak, which are releases of Anolis, Alibaba Cloud Linux and CentOS, has a package', () => {
+      const names = readFileSync(join(corpus, 'listings/sysak-rpm-vmlinux-btf-names.txt'), 'utf8')
+      const releases = names.split('\n').flatMap((line) => /^vmlinux-(\S+)$/.exec(line)?.[1] ?? [])
+      expect(releases.length).toBeGreaterThan(20)
+      for (const release of releases) {
+        const id = /\.an\d/.test(release) ? 'anolis' : /\.al[78]/.test(release) ? 'alinux' : 'centos'
+        const arch = release.endsWith('.aarch64') ? 'aarch64' : 'x86_64'
+        expect(read(id, arch, `kernel-debuginfo-${release}`), release).toBe(`debug default ${release}`)
+      }
+    })
+
+    it('of ddebs and of Launchpad is a debug package of its release', () => {
+      const stanzas = readFileSync(join(corpus, 'listings/ddebs-ubuntu-Packages-2stanzas.txt'), 'utf8')
+      const sample = readFileSync(join(corpus, 'listings/launchpad-binarypub-sample.json'), 'utf8')
+      const { binary_package_name: remembered } = JSON.parse(sample) as { binary_package_name: string }
+      const packages = [
+        ...[...stanzas.matchAll(/^Package: (\S+)$/gm)].map(([, name = '']) => name),
+        remembered,
+      ]
+      expect(packages).toHaveLength(3)
+      for (const name of packages) {
+        const release = /(\d+\.\d+\.\d+-\d+-\w+)-dbgsym$/.exec(name)?.[1] ?? ''
+        expect(read('ubuntu', 'x86_64', name), name).toBe(`debug ${release.split('-').at(-1)} ${release}`)
+      }
     })
 
     it('of falco is the release that falco took it for', () => {
