@@ -29,7 +29,8 @@ describe.skipIf(missing !== null)(
       rmSync(work, { recursive: true, force: true })
     })
 
-    const crawl = (data: string): Promise<CliResult> => runCli([...fleetArgs(nginx.url), '--data', data])
+    const crawl = (data: string): Promise<CliResult> =>
+      runCli([...fleetArgs(nginx.url, fleet.root), '--data', data])
 
     async function expectWhole(data: string): Promise<void> {
       const store = await openStore(data)
