@@ -92,6 +92,7 @@ describe('checkKernelBtf', () => {
         }
       }
     },
+    180_000,
   )
 
   it('refuses what has not the number of types that its neighbours have', () => {
