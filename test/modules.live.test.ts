@@ -1,0 +1,83 @@
+import { createReadStream } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import { parseBtf, validateBtf } from '../btf/index.ts'
+import { sha256Of } from '../core/digest.ts'
+import { silentLog } from '../core/log.ts'
+import { extract, extractModules, mergeModules } from '../extractor/index.ts'
+import { download, findMirror, kernelOffers, newest, releaseOf } from '../extractor/mirror.fixture.ts'
+import { run } from '../extractor/run.fixture.ts'
+import { havePrograms } from './helpers/machine.ts'
+
+const isNightly = process.env['BTFHUB_NIGHTLY'] === '1' && havePrograms('bpftool', 'objcopy', 'dpkg-deb')
+const mirror = isNightly ? await findMirror() : null
+const dir = await mkdtemp(join(tmpdir(), 'btfhub-modules-'))
+afterAll(() => rm(dir, { recursive: true, force: true }))
+
+const dump = (base: string, file: string): Buffer => run('bpftool', ['-B', base, 'btf', 'dump', 'file', file])
+
+describe.skipIf(mirror === null)(
+  'modules of Debian’s kernels (nightly; skipped where apt’s mirror does not answer)',
+  { timeout: 600_000 },
+  () => {
+    it.each([
+      // Bookworm's modules are as the linker left them, trixie's are compressed with xz.
+      ['bookworm', (deb: string, to: string) => run('dpkg-deb', ['-x', deb, to])],
+      [
+        'trixie',
+        (deb: string, to: string) => {
+          run('dpkg-deb', ['-x', deb, to])
+          run('sh', ['-c', 'find "$0" -name "*.ko.xz" -exec xz -d {} +', to])
+        },
+      ],
+    ])(
+      'the newest cloud kernel of %s: what bpftool reads of each is what its own file says',
+      async (suite, unpack) => {
+        const offers = await kernelOffers(mirror as string, suite, 'amd64')
+        const offer = newest(offers, /^linux-image-\d.*-cloud-amd64$/)
+        const deb = await download(mirror as string, offer)
+        const { signal } = new AbortController()
+        const how = { release: releaseOf(offer), tempDir: dir, jobs: 2, signal }
+        const input = () => ({ name: offer.name, bytes: createReadStream(deb, { highWaterMark: 1 << 20 }) })
+        const { btf: base } = await extract(input(), {
+          ...how,
+          forceDwarf: false,
+          readToEnd: false,
+          log: silentLog,
+        })
+        const found = await extractModules(input(), { ...how, base })
+        expect(found).toMatchObject({ untyped: 0, refused: [], sha256: offer.sha256 })
+        expect(found.modules.length).toBeGreaterThan(1000)
+
+        const root = join(dir, suite)
+        unpack(deb, root)
+        const files = run('find', [root, '-name', '*.ko']).toString().trim().split('\n')
+        expect(found.modules).toHaveLength(files.length)
+        const basePath = join(dir, `${suite}.btf`)
+        await writeFile(basePath, base)
+        for (const name of ['nf_conntrack', 'openvswitch', 'vsock', 'af_key', 'veth']) {
+          const ko = files.find((path) => path.endsWith(`/${name}.ko`))
+          const module = found.modules.find((one) => one.name === name)
+          if (ko === undefined || module === undefined) throw new Error(`${suite} has no module ${name}`)
+          const section = join(dir, 'section')
+          run('objcopy', [`--dump-section=.BTF=${section}`, ko, '/dev/null'])
+          expect(sha256Of(module.btf)).toBe(sha256Of(await readFile(section)))
+          const split = join(dir, name)
+          await writeFile(split, module.btf)
+          expect(dump(basePath, split).equals(dump(basePath, ko))).toBe(true)
+        }
+
+        const merged = parseBtf(mergeModules(base, found.modules))
+        validateBtf(merged)
+        for (const name of ['task_struct', 'nf_conntrack_net', 'vport']) {
+          expect([name, merged.idsByName(name).length]).toEqual([name, 1])
+        }
+        await writeFile(join(dir, 'merged.btf'), merged.bytes)
+        const text = run('bpftool', ['btf', 'dump', 'file', join(dir, 'merged.btf')]).toString()
+        expect(text).toContain(`[${merged.idCount - 1}] `)
+      },
+    )
+  },
+)
