@@ -29,7 +29,7 @@ describe.skipIf(mirror === null)(
         'trixie',
         (deb: string, to: string) => {
           run('dpkg-deb', ['-x', deb, to])
-          run('sh', ['-c', 'find "$0" -name "*.ko.xz" -exec xz -d {} +', to])
+          run('sh', ['-c', 'find "$0" -name "*.ko.xz" -exec xz -dkf {} +', to])
         },
       ],
     ])(
