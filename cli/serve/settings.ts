@@ -3,7 +3,8 @@ import { UsageError } from '../exit.ts'
 import { parseDuration } from '../hub/schedule.ts'
 import { parseTrust } from '../../registry/index.ts'
 
-const port = z.int().min(0).max(65535)
+const PORTS = 'expected 0 to 65535'
+const port = z.int().min(0, PORTS).max(65535, PORTS)
 const count = z.int().min(1).max(1_000_000)
 const rate = z.number().min(0).max(1_000_000)
 const text = z.string().min(1).max(4096)
