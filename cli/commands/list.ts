@@ -6,7 +6,7 @@ import {
   parseRelease,
   parseVersion,
 } from '../../core/kernel.ts'
-import type { Build, BuildFilter } from '../../store/index.ts'
+import type { Build, BuildFilter, BuildModules } from '../../store/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
 import { withStore } from '../hub/open.ts'
 import type { Invocation } from '../main.ts'
@@ -71,9 +71,10 @@ export async function show(
 ): Promise<void> {
   const { terminal } = invocation
   const filter: BuildFilter = name.includes('/') ? parseKernel(name) : { release: parseRelease(name) }
-  const builds = await withStore({ data: options.data, readOnly: true }, invocation, (store) =>
-    store.catalog.builds(filter),
-  )
+  const builds = await withStore({ data: options.data, readOnly: true }, invocation, async ({ catalog }) => {
+    const found = await catalog.builds(filter)
+    return Promise.all(found.map(async (build) => ({ ...build, ...(await catalog.modules(build.id)) })))
+  })
   if (options.json) terminal.out(JSON.stringify(builds, null, 2))
   else if (builds.length > 0) terminal.out(builds.map(describeBuild).join('\n\n'))
   if (builds.length === 0) {
@@ -82,7 +83,7 @@ export async function show(
   }
 }
 
-function describeBuild(build: Build): string {
+function describeBuild(build: Build & Partial<BuildModules>): string {
   const { provenance } = build
   const rows: [string, string | null][] = [
     ['kernel', formatKernel(build.kernel)],
@@ -105,6 +106,12 @@ function describeBuild(build: Build): string {
     ],
     ['BTF', `${build.btf.sizeBytes} bytes, sha256 ${build.btf.digest}`],
     ['layout', build.layoutDigest],
+    [
+      'modules',
+      build.modules === undefined
+        ? null
+        : `${build.modules.length}, merged ${build.merged?.sizeBytes} bytes, sha256 ${build.merged?.digest}`,
+    ],
     ['taken in', `${provenance.createdAt} by btfhub ${provenance.hubVersion}`],
     ...provenance.warnings.map((warning): [string, string] => ['warning', warning]),
   ]
