@@ -42,7 +42,7 @@ export interface PackageReader {
    * Reads the first of `files` that can be had and is what its index says, from the first of its mirrors that gives it.
    * Twins of one package (signed and unsigned) are as good as each other: the next is asked where one is ill, lacks the
    * file or gives something else. The reason that is told in the end is that of the mirror that said most: one that sent
-   * something wrong before one that had nothing or was ill. Throws {@link IngestError}, HttpError, and what `read`
+   * something wrong before one that was ill, that before one that had nothing. Throws {@link IngestError}, HttpError, and what `read`
    * throws; a NoBtfError with a digest only where that is right.
    */
   readAny<T extends WasRead>(
@@ -115,6 +115,7 @@ export function createPackageReader(
 }
 
 function weightOf(err: unknown): number {
-  if (err instanceof HttpError && err.code === 'ILL') return 0
-  return err instanceof IngestError && err.code === 'GONE' ? 1 : 2
+  // Where one was ill, that others have nothing does not say that it is gone.
+  if (err instanceof IngestError && err.code === 'GONE') return 0
+  return err instanceof HttpError && err.code === 'ILL' ? 1 : 2
 }
