@@ -68,12 +68,12 @@ it('serves a folder that takes no writes, but takes nothing in there', async () 
 })
 
 it('says that it is not ready before it stops to listen', async () => {
-  let stopping: Promise<number> | null = null
+  const stopping: Promise<number>[] = []
   const { code } = await serve(['--drain-notice', '1s'], {}, async (url) => {
     expect((await fetch(`${url}/readyz`)).status).toBe(200)
-    stopping = sleep(300).then(async () => (await fetch(`${url}/readyz`)).status)
+    stopping.push(sleep(300).then(async () => (await fetch(`${url}/readyz`)).status))
   })
-  expect([code, await stopping]).toEqual([0, 503])
+  expect([code, ...(await Promise.all(stopping))]).toEqual([0, 503])
 })
 
 it('a port that is taken is an error, and nothing is left running', async () => {
