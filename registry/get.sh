@@ -271,7 +271,7 @@ ask() {
   if is_pending "$tmp/line"; then say "$hub: $(reason "$tmp/line")" && return 6; fi
   if is_plain_files; then
     download_patiently "$hub/v1/releases/$(encode "$release")" "$tmp/line"
-    if [ "$status" = 200 ]; then choose_build || return; fi
+    if [ "$status" = 200 ] && grep -q '^build ' "$tmp/line"; then choose_build || return; fi
   fi
   case $status in
     200) ;;
