@@ -16,8 +16,6 @@ const missing = missingFleetTool()
 const KILLS = nightly ? 50 : 12
 /** Kills of one hub's crawls before it is let finish: later ones would hit nothing but the last steps. */
 const KILLS_PER_HUB = 6
-/** A second and a half of each run is Node's start and the reading of indexes; both are killed too. */
-const LONGEST_MS = 4000
 
 describe.skipIf(missing !== null)(
   `crawls of all test mirrors that are killed (skipped: ${missing ?? 'nothing'} is missing)`,
@@ -26,12 +24,16 @@ describe.skipIf(missing !== null)(
     let fleet: Fleet
     let nginx: FileServer
     let undisturbed: HubState
+    /** What that crawl took: the others are killed at any point of it. */
+    let wholeMs: number
 
     beforeAll(async () => {
       fleet = await openFleet()
       nginx = await startNginx(fleet.root, work)
       const data = join(work, 'undisturbed')
+      const started = Date.now()
       await btfhub([...fleetArgs(nginx.url, fleet.root), '--data', data])
+      wholeMs = Date.now() - started
       undisturbed = await stateOf(data)
       expect(undisturbed.builds).toHaveLength(fleet.kernels.length)
     })
@@ -70,17 +72,17 @@ describe.skipIf(missing !== null)(
       `end as one that is not, after ${KILLS} kills at random points`,
       { timeout: KILLS * 20_000 },
       async () => {
-        let hub = 0
-        let hits = 0
-        for (let kills = 0; kills < KILLS; hub++) {
+        let kills = 0
+        for (let hub = 0; kills < KILLS; hub++) {
           const data = join(work, `hub-${hub}`)
+          // A crawl that ends before its time leaves nothing to kill: the next hub's turn.
           for (let i = 0; i < KILLS_PER_HUB && kills < KILLS; i++, kills++) {
             const crawl = startCli([...fleetArgs(nginx.url, fleet.root), '--data', data])
             const ended = once(crawl, 'close')
-            await Promise.race([ended, sleep(Math.random() * LONGEST_MS)])
-            if (crawl.exitCode === null) hits++
-            crawl.kill('SIGKILL')
+            await Promise.race([ended, sleep(Math.random() * wholeMs)])
+            const wasKilled = crawl.kill('SIGKILL')
             await ended
+            if (!wasKilled) break
             // Before the first crawl got so far there is no hub yet.
             if (existsSync(join(data, 'catalog.sqlite'))) {
               const { builds } = await stateOf(data)
@@ -95,8 +97,6 @@ describe.skipIf(missing !== null)(
           expect(await tempFiles(data)).toEqual([])
           expect(await stateOf(data)).toEqual(undisturbed)
         }
-        // Runs that had ended by then prove nothing.
-        expect(hits).toBeGreaterThan(KILLS / 2)
       },
     )
   },
