@@ -29,27 +29,45 @@ export interface NginxTls {
 
 /** nginx with `autoindex`, and what Launchpad says as answers of its own; with `tls` by https, and for whom it knows. */
 export async function startNginx(root: string, work: string, tls?: NginxTls): Promise<FileServer> {
-  const dir = workFolder(work, 'nginx-')
-  const port = await freePort()
-  const config = join(dir, 'nginx.conf')
-  const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${dir}/${n};`)
   const secrets =
     tls === undefined
       ? ''
       : `ssl_certificate ${tls.cert}; ssl_certificate_key ${tls.key};
          ssl_client_certificate ${tls.clientCa}; ssl_verify_client on;`
+  const server = await runNginx(
+    work,
+    (address) => `default_type application/octet-stream;
+       server { listen ${address}${tls === undefined ? '' : ' ssl'}; root ${root}; autoindex on; ${secrets}
+         location /launchpad/ {
+           sub_filter ${LAUNCHPAD_ORIGIN} http://$http_host; sub_filter_once off; sub_filter_types *;
+         } }`,
+  )
+  // A port that speaks TLS answers plain HTTP too, that it does.
+  return tls === undefined
+    ? server
+    : { ...server, url: server.url.replace('http://127.0.0.1', 'https://localhost') }
+}
+
+/** nginx as Debian sets it up, with one site: a `server { … }` block that leaves it open where to listen. */
+export function startNginxSite(site: string, work: string): Promise<FileServer> {
+  return runNginx(
+    work,
+    (address) => `sendfile on; tcp_nopush on; gzip on; include /etc/nginx/mime.types;
+       default_type application/octet-stream; ${site.replace('server {', `server { listen ${address};`)}`,
+  )
+}
+
+async function runNginx(work: string, http: (address: string) => string): Promise<FileServer> {
+  const dir = workFolder(work, 'nginx-')
+  const port = await freePort()
+  const config = join(dir, 'nginx.conf')
+  const temps = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((n) => `${n}_temp_path ${dir}/${n};`)
   writeFileSync(
     config,
     `daemon off; pid ${dir}/pid; error_log ${dir}/error.log; events {}
-     http { access_log off; ${temps.join(' ')} default_type application/octet-stream;
-       server { listen 127.0.0.1:${port}${tls === undefined ? '' : ' ssl'}; root ${root}; autoindex on; ${secrets}
-         location /launchpad/ {
-           sub_filter ${LAUNCHPAD_ORIGIN} http://$http_host; sub_filter_once off; sub_filter_types *;
-         } } }`,
+     http { access_log off; ${temps.join(' ')} ${http(`127.0.0.1:${port}`)} }`,
   )
-  // A port that speaks TLS answers plain HTTP too, that it does.
-  const server = await start('nginx', ['-p', dir, '-c', config, '-e', `${dir}/error.log`], port)
-  return tls === undefined ? server : { ...server, url: `https://localhost:${port}` }
+  return start('nginx', ['-p', dir, '-c', config, '-e', `${dir}/error.log`], port)
 }
 
 /** Apache with `mod_autoindex`, as a table with icons as CentOS's debuginfo host has it, or as a plain list. */
