@@ -57,7 +57,7 @@ export function fleetArgs(url: string, root: string): string[] {
 }
 
 /** By which its archives are signed, under their root. */
-const FLEET_KEY = 'archive-key.asc'
+export const FLEET_KEY = 'archive-key.asc'
 
 /** The first of the programs that make the mirrors and their kernels which is missing; null where all are there. */
 export function missingFleetTool(): string | null {
