@@ -11,7 +11,7 @@ import { run } from './run.fixture.ts'
 /** Downloads stay here between runs. */
 const cacheDir = process.env['BTFHUB_TEST_CACHE'] ?? join(tmpdir(), 'btfhub-test-cache')
 
-/** A kernel package as the mirror's index has it. */
+/** A package as the mirror's index has it. */
 export interface Offer {
   readonly name: string
   readonly filename: string
@@ -44,13 +44,23 @@ export async function kernelOffers(mirror: string, suite: string, arch: string):
   const cached = join(cacheDir, `offers-${suite}-${arch}.json`)
   const age = Date.now() - ((await stat(cached).catch(() => null))?.mtimeMs ?? 0)
   if (age > 24 * 3600_000) {
-    const answer = await fetch(`${mirror}/dists/${suite}/main/binary-${arch}/Packages.xz`)
-    if (!answer.ok) throw new Error(`Packages.xz of ${suite} ${arch}: HTTP ${answer.status}`)
-    const text = run('xz', ['-dc'], new Uint8Array(await answer.arrayBuffer())).toString('utf8')
-    const offers = text.split('\n\n').filter((stanza) => /^Package: linux-(?:image|binary)-/.test(stanza))
-    await writeFileAtomic(cached, JSON.stringify(offers.map(parseStanza)))
+    const offers = await stanzas(mirror, suite, arch, /^Package: linux-(?:image|binary)-/)
+    await writeFileAtomic(cached, JSON.stringify(offers.map(offerOf)))
   }
   return JSON.parse(await readFile(cached, 'utf8')) as Offer[]
+}
+
+/** The stanzas of a suite's index that match, as text. */
+export async function stanzas(
+  mirror: string,
+  suite: string,
+  arch: string,
+  which: RegExp,
+): Promise<readonly string[]> {
+  const answer = await fetch(`${mirror}/dists/${suite}/main/binary-${arch}/Packages.xz`)
+  if (!answer.ok) throw new Error(`Packages.xz of ${suite} ${arch}: HTTP ${answer.status}`)
+  const text = run('xz', ['-dc'], new Uint8Array(await answer.arrayBuffer())).toString('utf8')
+  return text.split('\n\n').filter((stanza) => which.test(stanza))
 }
 
 /** The offer with the highest version of those whose name matches, and that are no empty meta packages. */
@@ -81,12 +91,17 @@ export async function download(mirror: string, offer: Offer): Promise<string> {
   return path
 }
 
-function parseStanza(stanza: string): Offer {
-  const field = (key: string): string => new RegExp(`^${key}: (.*)$`, 'm').exec(stanza)?.[1] ?? ''
+/** What to download for a stanza. */
+export function offerOf(stanza: string): Offer {
   return {
-    name: field('Package'),
-    filename: field('Filename'),
-    sizeBytes: Number(field('Size')),
-    sha256: field('SHA256'),
+    name: fieldOf(stanza, 'Package'),
+    filename: fieldOf(stanza, 'Filename'),
+    sizeBytes: Number(fieldOf(stanza, 'Size')),
+    sha256: fieldOf(stanza, 'SHA256'),
   }
+}
+
+/** A one-line field of a stanza; empty where it has none. */
+export function fieldOf(stanza: string, key: string): string {
+  return new RegExp(`^${key}: (.*)$`, 'm').exec(stanza)?.[1] ?? ''
 }
