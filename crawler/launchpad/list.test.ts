@@ -146,6 +146,18 @@ describe('Launchpad', () => {
     expect(await withDetails(file, pkg.debugs, context, deps)).toEqual(pkg.debugs)
   })
 
+  it('looks for files and what is told of them at each Launchpad that was given, the one that listed them first', async () => {
+    const [one, other] = [await launchpad(() => PUBLISHED), await launchpad(() => PUBLISHED)]
+    const given = [one, other].map(({ url }) => `${url}/devel`)
+    const listing = await lab.list(source(one.url), { given })
+    const [file] = listing.packages.flatMap(({ debugs }) => debugs)
+    expect(file?.urls.map((url) => new URL(url).origin)).toEqual([one.url, other.url])
+    expect(file?.details?.map((place) => 'url' in place && new URL(place.url).origin)).toEqual([
+      one.url,
+      other.url,
+    ])
+  })
+
   it('leaves out what was proposed only, and knows where the archive as it was has an image', async () => {
     const name = 'linux-image-4.4.0-99-generic'
     const at = '2024-05-01T10:00:00.123456+00:00'

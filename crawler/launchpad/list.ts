@@ -59,12 +59,11 @@ export async function listLaunchpad(
         troubles.push(describeError(err))
       }
     }
-    const files = given.length > 0 ? null : index.files
     for (const one of publications?.publications ?? []) {
       const name = names.parse(one.binary_package_name)
       if (name === null || !index.pockets.includes(one.pocket)) continue
-      const past = given.length > 0 ? [] : pastPlaces(one, unit, index)
-      found.push(toPackage(one, name, names, unit, files ?? filesOf(one, index), past))
+      const places = placesOf(one, unit, index, given)
+      found.push(toPackage(one, name, names, unit, places))
     }
     const of = {
       label,
@@ -97,8 +96,7 @@ function toPackage(
   name: NonNullable<ReturnType<KernelNames['parse']>>,
   names: KernelNames,
   unit: Unit,
-  files: string,
-  past: readonly DetailsPlace[],
+  { files, details }: Places,
 ): FoundPackage {
   const { binary_package_name: packageName, binary_package_version: version } = one
   // The file's name has the version without its epoch, as dpkg-name(1) makes it.
@@ -113,15 +111,12 @@ function toPackage(
     file: {
       name: packageName,
       version,
-      urls: [`${files}/${encodeURIComponent(file)}`],
+      urls: files.map((folder) => `${folder}/${encodeURIComponent(file)}`),
       sizeBytes: null,
       sha256: null,
       signed: false,
       ...(date === null ? {} : { date: new Date(date).toISOString() }),
-      details: [
-        ...past,
-        { kind: 'launchpad', url: `${one.self_link}?ws.op=binaryFileUrls&include_meta=true` },
-      ],
+      details,
     },
   }
 }
@@ -144,7 +139,23 @@ function pastPlaces(one: Publication, unit: Unit, { snapshots }: LaunchpadIndex)
   return [{ kind: 'archive', base: `${snapshots.base}/${at}`, suites: [suite], arch: unit.archName }]
 }
 
-/** Where a Launchpad that was given has its files: beside what it says of itself. */
-function filesOf(one: Publication, index: LaunchpadIndex): string {
-  return new URL(one.self_link).origin + new URL(index.files).pathname
+/** Where a publication's file is, and where more is told of it, each in the order to ask. */
+interface Places {
+  readonly files: readonly string[]
+  readonly details: readonly DetailsPlace[]
+}
+
+/**
+ * Launchpads that were given have their files beside what they say of themselves: the one that listed the publication
+ * first, then the others, which are as good.
+ */
+function placesOf(one: Publication, unit: Unit, index: LaunchpadIndex, given: readonly string[]): Places {
+  const self = new URL(one.self_link)
+  const origins = [...new Set([self.origin, ...given.map((api) => new URL(api).origin)])]
+  const told = origins.map((origin): DetailsPlace => {
+    const publication = origin + self.pathname
+    return { kind: 'launchpad', url: `${publication}?ws.op=binaryFileUrls&include_meta=true` }
+  })
+  if (given.length === 0) return { files: [index.files], details: [...pastPlaces(one, unit, index), ...told] }
+  return { files: origins.map((origin) => origin + new URL(index.files).pathname), details: told }
 }

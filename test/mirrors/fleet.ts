@@ -18,7 +18,7 @@ import { makeKernel, markerOf } from '../../extractor/kernel.fixture.ts'
 import { addPackage, makeKey, missingAptTool, type TestKey, writeSuite } from '../apt-repository.ts'
 import { havePrograms } from '../helpers/machine.ts'
 import { addKernelRpms, type KernelFiles, type KernelRpms } from './kernel-rpms.ts'
-import { addToLaunchpad } from './launchpad.ts'
+import { addToLaunchpad, LAUNCHPAD_FILES } from './launchpad.ts'
 import { createRepo, missingRpmTool } from './rpm-repository.ts'
 import { missingServer } from './servers.ts'
 
@@ -220,5 +220,12 @@ async function addUbuntu(builder: Builder, key: TestKey): Promise<void> {
   const old = await builder.kernel('ubuntu/20.04', '5.4.0-26-generic', 'dwarf')
   const name = `linux-image-unsigned-${old.release}-dbgsym`
   add('superseded', name, '5.4.0-26.30', DDEB_KILOBYTES, debug(old))
-  addToLaunchpad(root, { name, version: '5.4.0-26.30', arch: 'amd64', folder: 'superseded/pool/main' })
+  const deb = `${name}_5.4.0-26.30_amd64.deb`
+  mkdirSync(join(root, LAUNCHPAD_FILES), { recursive: true })
+  renameSync(
+    join(root, 'superseded/pool/main', deb),
+    join(root, LAUNCHPAD_FILES, deb.replace(/deb$/, 'ddeb')),
+  )
+  rmSync(join(root, 'superseded'), { recursive: true })
+  addToLaunchpad(root, { name, version: '5.4.0-26.30', arch: 'amd64' })
 }
