@@ -4,7 +4,8 @@ export default defineConfig({
   test: {
     include: ['{core,btf,crawler,extractor,store,minimize,registry,client,cli,test}/**/*.test.ts'],
     globalSetup: ['test/helpers/build-dist.ts'],
-    testTimeout: 60_000,
+    // To find what hangs, and nothing else: a machine with much else to do is slow.
+    testTimeout: 240_000,
     hookTimeout: 300_000,
     // Two cores: more workers only fight each other and make slow tests flaky.
     maxWorkers: 2,

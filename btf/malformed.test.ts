@@ -126,35 +126,27 @@ describe('hostile types end in an error or in a value, soon', () => {
         t.datasec('*/\n', 0, []),
       ],
     ],
-  ])(
-    '%s',
-    (_, types) => {
-      exercise(parseBtf(encodeBtf(types)))
-    },
-    20_000,
-  )
+  ])('%s', (_, types) => {
+    exercise(parseBtf(encodeBtf(types)))
+  })
 
   it.each<[string, (next: number) => BtfType]>([
     ['anonymous structs', (next) => t.struct('', 4, [m('', next, 0), m('', next, 0)])],
     ['anonymous unions', (next) => t.union('', 4, [m('a', next, 0), m('b', next, 0)])],
     ['functions', (next) => t.proto(next, [{ name: '', typeId: next }])],
-  ])(
-    '%s of which each has the next one twice are 2^60 and are given up',
-    (_, link) => {
-      const btf = parseBtf(
-        encodeBtf([...Array.from({ length: 60 }, (_, i) => link(i + 2)), int, t.typedef('t', 1)]),
-      )
-      for (const act of [
-        (): unknown => drain(formatHeader(btf)),
-        (): unknown => formatType(btf, 't'),
-        (): unknown => drain(formatDiff(diffTypes(btf, btf))),
-      ]) {
-        orBtfError(act)
-      }
-      validateBtf(btf)
-    },
-    20_000,
-  )
+  ])('%s of which each has the next one twice are 2^60 and are given up', (_, link) => {
+    const btf = parseBtf(
+      encodeBtf([...Array.from({ length: 60 }, (_, i) => link(i + 2)), int, t.typedef('t', 1)]),
+    )
+    for (const act of [
+      (): unknown => drain(formatHeader(btf)),
+      (): unknown => formatType(btf, 't'),
+      (): unknown => drain(formatDiff(diffTypes(btf, btf))),
+    ]) {
+      orBtfError(act)
+    }
+    validateBtf(btf)
+  })
 
   it('no name gets out of its line in a header', () => {
     const types = [
@@ -213,7 +205,7 @@ describe('hostile sections end in an error', () => {
     expect(btf.idsByName('n'.repeat(100))).toEqual([])
     expect(() => validateBtf(btf)).toThrow('bytes to the next NUL')
     expect(() => drain(formatRaw(btf))).toThrow('bytes to the next NUL')
-  }, 20_000)
+  })
 })
 
 describe('any bytes', () => {

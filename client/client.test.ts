@@ -38,7 +38,7 @@ beforeAll(async () => {
   await addTool(store, 'both', '1.0', compileTool(['pid', 'tgid']))
   registry = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
   dir = await mkdtemp(join(tmpdir(), 'btfhub-test-'))
-}, 60_000)
+})
 
 afterAll(async () => {
   await registry.stop()

@@ -45,7 +45,7 @@ beforeAll(async () => {
   store = await openTestStore()
   await addKernel(store, { kernel: { release }, btf })
   registry = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
-}, 60_000)
+})
 
 afterAll(async () => {
   await registry.stop()

@@ -45,7 +45,7 @@ beforeAll(async () => {
   registry = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
   dir = await mkdtemp(join(tmpdir(), 'btfhub-test-'))
   client = createClient({ hubs: [registry.url], cacheDir: dir })
-}, 60_000)
+})
 
 afterAll(async () => {
   await client.close()

@@ -36,7 +36,7 @@ beforeAll(async () => {
   hub = createHub({ ...store, log: silentLog })
   const app = createApp(hub)
   ask = async (path, init) => app.request(path, init)
-}, 60_000)
+})
 
 afterAll(() => store.cleanUp())
 

@@ -65,7 +65,7 @@ beforeAll(async () => {
   hub = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
   script = await (await fetch(`${hub.url}/get.sh`)).text()
   dir = await mkdtemp(join(tmpdir(), 'btfhub-test-'))
-}, 60_000)
+})
 
 afterAll(async () => {
   await hub.stop()
@@ -482,7 +482,7 @@ describe('the script', () => {
     expect((await run(standard, '--hub', page, ...full)).code).toBe(75)
     const env = { ...standard, env: { BTFHUB_URL: `${lost} ${hub.url}` } }
     expect((await run(env, '-o', 'env.btf', ...full)).code).toBe(0)
-  }, 60_000)
+  })
 
   it('tells the reason and the choices', async () => {
     const { err } = await run(standard, '--arch', 'arm64', release)
@@ -546,7 +546,7 @@ describe('the script', () => {
       expect(ran.out).toBe('')
       expect(await leftovers()).toEqual([])
     }
-  }, 60_000)
+  })
 
   it.skipIf(has['shellcheck'] !== true)('is clean to shellcheck (skipped where that is missing)', () => {
     for (const shell of ['sh', 'dash', 'bash', 'busybox']) {

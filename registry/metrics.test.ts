@@ -22,7 +22,7 @@ beforeAll(async () => {
     lastTryAt: '2026-01-02T03:04:05.000Z',
   })
   hub = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
-}, 60_000)
+})
 
 afterAll(async () => {
   await hub.stop()

@@ -23,7 +23,7 @@ beforeAll(async () => {
   await addTool(store, 'pids', '1.0', compileTool(['pid']))
   await addTool(store, 'both', '1.0', compileTool(['pid', 'tgid']))
   hub = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
-}, 60_000)
+})
 
 afterAll(async () => {
   await hub.stop()

@@ -41,7 +41,7 @@ beforeAll(async () => {
   pid = compileTool(['pid'])
   both = compileTool(['pid', 'tgid'])
   hub = await start()
-}, 60_000)
+})
 
 afterAll(async () => {
   await hub.stop()

@@ -200,4 +200,4 @@ it(`${IDLE_CONNECTIONS} idle connections keep nobody out`, async () => {
     await once(clients, 'close')
     await own.stop()
   }
-}, 60_000)
+})

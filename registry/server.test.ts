@@ -29,7 +29,7 @@ beforeAll(async () => {
   await addKernel(store, { kernel: { release: 'large' }, btf: large })
   await addTool(store, 'both', '1.0', compileTool(['pid', 'tgid']))
   hub = await start()
-}, 60_000)
+})
 
 afterAll(async () => {
   await hub.stop()

@@ -36,7 +36,7 @@ beforeAll(async () => {
   whole = compileTool(['pid', 'tgid'])
   await addTool(store, 'pids', '1.0', object)
   hub = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
-}, 60_000)
+})
 
 afterAll(async () => {
   await hub.stop()

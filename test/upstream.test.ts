@@ -39,7 +39,7 @@ describe.skipIf(missing !== undefined)(
       ;({ btf } = await makeKernel(join(work, 'kernel'), focal.release))
       const renamed = btf.toString('latin1').replace('\0filler_7\0', '\0filler_x\0')
       otherBtf = Buffer.from(renamed, 'latin1')
-    }, 60_000)
+    })
 
     beforeEach(async () => {
       store = await openTestStore()

@@ -38,7 +38,7 @@ beforeAll(async () => {
   }
   await exportTo(join(dir, 'tree'), store, testKey(), { forms: ['gz'] })
   server = await serveFiles(join(dir, 'tree'))
-}, 60_000)
+})
 
 afterAll(async () => {
   server.close()

@@ -64,7 +64,7 @@ beforeAll(async () => {
     object: blob(sha256Of(object)),
   }
   server = await serveFiles(tree)
-}, 60_000)
+})
 
 afterAll(async () => {
   server.close()

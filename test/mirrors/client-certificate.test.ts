@@ -47,7 +47,7 @@ describe.skipIf(missing !== null)(
         key: at('server.key'),
         clientCa: at('ca.pem'),
       })
-    }, 60_000)
+    })
     afterAll(async () => {
       await nginx.close()
       rmSync(work, { recursive: true, force: true })

@@ -62,7 +62,7 @@ describe.skipIf(missing !== null)(
       addKernelPackage('jammy', '5.15.0-91.101', HWE, image)
       addKernelPackage('focal', '5.15.0-92.102~20.04.1', BROKEN, Buffer.from('no kernel'))
       publish()
-    }, 60_000)
+    })
 
     beforeEach(async () => {
       await store?.cleanUp()
@@ -283,7 +283,7 @@ describe.skipIf(missing !== null)(
         await sleep(200)
       }
       expect((await fetch(`${registry.url}/v1/btf/${HWE}`)).status).toBe(200)
-    }, 60_000)
+    })
 
     it('stopping breaks off what is under way, and the next start begins anew', async () => {
       const mirror = await mirrorWith((req) => req.url?.endsWith('.deb') === true)
