@@ -53,7 +53,7 @@ export interface KernelPackage {
   readonly images: readonly PackageFile[]
   /** Packages with vmlinux and its DWARF, in the order to try. */
   readonly debugs: readonly PackageFile[]
-  /** Packages with modules and no kernel, each with others; missing where the image's package has them. */
+  /** Packages with modules and no kernel, each with others than the next: all of them are needed. Missing where there are none. */
   readonly modules?: readonly PackageFile[]
   /** False where images of such kernels are known to carry no BTF, so that only a debug package is worth reading. */
   readonly imagesHaveBtf?: boolean
@@ -64,6 +64,11 @@ export interface KernelPackage {
    * is then read for the id that the running kernel has.
    */
   readonly buildIdsDiffer?: boolean
+}
+
+/** The key under which it is remembered that the modules of a build could not be taken in. */
+export function modulesKey(buildKey: string): string {
+  return `${buildKey} modules`
 }
 
 /** The key of a build in catalogs and logs: what must be equal for two listings to mean the same build. */

@@ -57,6 +57,11 @@ describe('a wrong source file', () => {
       /expected \{release\} in it, once/,
     ],
     [
+      'one package in two roles',
+      (s) => ((s.indexes[0]!.names as Record<string, unknown>).modules = ['linux-image-{release}']),
+      /a package has one role/,
+    ],
+    [
       'a mirror with a slash at its end',
       (s) => ((s.indexes[0]!.archives as { mirrors: string[] }[])[0]!.mirrors = ['http://h/debian/']),
       /expected no slash at the end/,

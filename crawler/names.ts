@@ -1,9 +1,12 @@
 import { checkName, KernelNameError } from '../core/kernel.ts'
 import type { NameRules } from './schema.ts'
 
-/** What a package's name says about the kernel in it. */
+/** What a package has of a kernel: `modules` has those and nothing else. */
+export type PackageRole = 'image' | 'debug' | 'modules'
+
+/** What a package's name says about the kernel that it is of. */
 export interface KernelName {
-  readonly role: 'image' | 'debug'
+  readonly role: PackageRole
   /** What `uname -r` prints on it. */
   readonly release: string
   /** `default` for the plain kernel. */
@@ -25,10 +28,9 @@ export interface KernelNames {
 /** Rules for names from a file under data/sources, for an architecture as the distribution calls it. */
 export function kernelNames(rules: NameRules, arch: string): KernelNames {
   const releases = rules.releases.map((pattern) => new RegExp(`^(?:${pattern.replaceAll('{arch}', arch)})$`))
-  const templates = [
-    ...rules.image.map((template) => ({ role: 'image' as const, ...split(template) })),
-    ...rules.debug.map((template) => ({ role: 'debug' as const, ...split(template) })),
-  ]
+  const templates = (['image', 'debug', 'modules'] as const).flatMap((role) =>
+    rules[role].map((template) => ({ role, ...split(template) })),
+  )
   const known = split(rules.package)
   return {
     needle: commonPrefix(templates.map(({ before }) => before)),

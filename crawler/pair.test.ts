@@ -9,7 +9,7 @@ const digest = (character: string): Sha256 => character.repeat(64) as Sha256
 function found(suffix: string, file: Partial<PackageFile> = {}, version = '12'): FoundPackage {
   return {
     name: {
-      role: suffix === '-dbg' ? 'debug' : 'image',
+      role: suffix === '-dbg' ? 'debug' : suffix.startsWith('-modules') ? 'modules' : 'image',
       release: '6.1.0-50-amd64',
       flavour: 'default',
       series: '6.1',
@@ -43,6 +43,23 @@ describe('pairPackages', () => {
     }
     expect(pair(found('-dbg'))).toMatchObject([{ images: [] }])
     expect(pair(found(''))).toMatchObject([{ debugs: [] }])
+  })
+
+  it('has all packages with modules, which alone are no build', () => {
+    const modules = found('-modules', { sizeBytes: 20 })
+    const extra = found('-modules-extra', { sizeBytes: 5 })
+    const [build] = pair(found(''), modules, extra, {
+      ...modules,
+      file: { ...modules.file, urls: ['http://b/1'] },
+    })
+    expect(build?.images).toHaveLength(1)
+    expect(build?.modules?.map(({ name, urls }) => [name.split('-amd64').at(-1), urls.length])).toEqual([
+      ['-modules', 2],
+      ['-modules-extra', 1],
+    ])
+    expect(pair(found(''))[0]).not.toHaveProperty('modules')
+    expect(pair(modules, extra)).toEqual([])
+    expect(pair(found('-dbg'), extra)).toMatchObject([{ images: [], modules: [extra.file] }])
   })
 
   it('puts twins in order: what can be checked before what cannot, the smaller first', () => {

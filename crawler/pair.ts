@@ -1,7 +1,7 @@
 import type { Arch } from '../core/kernel.ts'
 import type { KernelPackage, PackageFile } from '../core/kernel-package.ts'
 import type { Log } from '../core/log.ts'
-import type { KernelName } from './names.ts'
+import type { KernelName, PackageRole } from './names.ts'
 
 /** One package file that an index names, with what its name says. */
 export interface FoundPackage {
@@ -14,17 +14,20 @@ export interface FoundPackage {
   readonly file: PackageFile
 }
 
-/** Those that are large enough to have a kernel in them; where an index states no size, all are. */
+/** Those that are large enough to have what they are for; where an index states no size, all are. */
 export function withKernel(
   found: readonly FoundPackage[],
-  leastBytes: Readonly<Record<KernelName['role'], number>>,
+  leastBytes: Readonly<Partial<Record<PackageRole, number>>>,
 ): FoundPackage[] {
-  return found.filter(({ file, name }) => file.sizeBytes === null || file.sizeBytes >= leastBytes[name.role])
+  return found.filter(
+    ({ file, name }) => file.sizeBytes === null || file.sizeBytes >= (leastBytes[name.role] ?? 0),
+  )
 }
 
 /**
  * Builds from package files: all files of one release and one package version belong together. A file that several
- * suites list is one file with all their URLs, in the order in which they come.
+ * suites list is one file with all their URLs, in the order in which they come. Modules without any package that may have
+ * their kernel make no build.
  */
 export function pairPackages(
   source: string,
@@ -43,11 +46,13 @@ export function pairPackages(
     const [first] = build
     if (first === undefined) return []
     const { name, version, arch } = first
-    const ofRole = (role: KernelName['role']): PackageFile[] =>
+    const ofRole = (role: PackageRole): PackageFile[] =>
       mergeFiles(
         build.filter((one) => one.name.role === role).map((one) => one.file),
         log,
       )
+    if (build.every((one) => one.name.role === 'modules')) return []
+    const modules = ofRole('modules')
     return [
       {
         kernel: { distro, version, arch, release: name.release },
@@ -58,6 +63,7 @@ export function pairPackages(
         series: `${distro}/${version}/${name.series}`,
         images: smallestFirst(ofRole('image')),
         debugs: smallestFirst(ofRole('debug')),
+        ...(modules.length > 0 && { modules }),
       },
     ]
   })

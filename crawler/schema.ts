@@ -16,21 +16,40 @@ const ReleasePattern = z
   .refine((text) => isPattern(text), 'expected a regular expression')
   .refine((text) => text.includes('(?<series>'), 'expected a group (?<series>…)')
 
-/** A smaller package of the kind has no kernel: it is empty, or only depends on the one that has it. */
+/** A smaller package of the kind has no kernel: it is empty, or only depends on the one that has it. Modules have none. */
 const LeastBytes = z
   .strictObject({ image: z.int().min(0), debug: z.int().min(0) })
   .default({ image: 0, debug: 0 })
 
+/** Templates of names by what the packages have. */
+interface Roles {
+  readonly image: readonly string[]
+  readonly debug: readonly string[]
+  readonly modules: readonly string[]
+}
+
+/** Whoever reads a name must know what the package is. */
+function hasOneRoleEach({ image, debug, modules }: Roles): boolean {
+  const names = [...image, ...debug, ...modules]
+  return new Set(names).size === names.length
+}
+
+const ONE_ROLE = 'a package has one role: image, debug or modules, and is named once'
+
 /** How names of packages map to `uname -r`; see data/README.md. */
-export const NameRules = z.strictObject({
-  /** The name by which a build is known, whichever of its packages are there. */
-  package: Template,
-  image: z.array(Template).min(1),
-  debug: z.array(Template),
-  leastBytes: LeastBytes,
-  /** Regular expressions for whole releases with groups `series`, `flavour`, `variant`; `{arch}` as the distribution says it. */
-  releases: z.array(ReleasePattern).min(1),
-})
+export const NameRules = z
+  .strictObject({
+    /** The name by which a build is known, whichever of its packages are there. */
+    package: Template,
+    image: z.array(Template).min(1),
+    debug: z.array(Template),
+    /** Packages with modules alone, all of which belong to the kernel. */
+    modules: z.array(Template).default([]),
+    leastBytes: LeastBytes,
+    /** Regular expressions for whole releases with groups `series`, `flavour`, `variant`; `{arch}` as the distribution says it. */
+    releases: z.array(ReleasePattern).min(1),
+  })
+  .refine(hasOneRoleEach, ONE_ROLE)
 export type NameRules = z.infer<typeof NameRules>
 
 const RpmName = z.string().regex(/^[a-zA-Z0-9][\w.+-]*(?:\{flavour\}[\w.+-]*)?$/, 'expected a package name')
@@ -39,19 +58,23 @@ const RpmName = z.string().regex(/^[a-zA-Z0-9][\w.+-]*(?:\{flavour\}[\w.+-]*)?$/
 export const RpmNames = z.strictObject({
   kernels: z
     .array(
-      z.strictObject({
-        /** Each stands for `{flavour}` in the names. */
-        flavours: z.array(Id).min(1).default(['default']),
-        /** The first is the name by which a build is known. */
-        image: z.array(RpmName).min(1),
-        debug: z.array(RpmName),
-        evr: z
-          .string()
-          .refine((text) => isPattern(text), 'expected a regular expression')
-          .default(''),
-        /** `{version}-{release}.{arch}`, with `{flavour}` and named groups of `evr`. */
-        uname: z.string().refine((text) => /\{\w+\}/.test(text), 'expected {words} in it'),
-      }),
+      z
+        .strictObject({
+          /** Each stands for `{flavour}` in the names. */
+          flavours: z.array(Id).min(1).default(['default']),
+          /** The first is the name by which a build is known. */
+          image: z.array(RpmName).min(1),
+          debug: z.array(RpmName),
+          /** Packages with modules alone, all of which belong to the kernel. */
+          modules: z.array(RpmName).default([]),
+          evr: z
+            .string()
+            .refine((text) => isPattern(text), 'expected a regular expression')
+            .default(''),
+          /** `{version}-{release}.{arch}`, with `{flavour}` and named groups of `evr`. */
+          uname: z.string().refine((text) => /\{\w+\}/.test(text), 'expected {words} in it'),
+        })
+        .refine(hasOneRoleEach, ONE_ROLE),
     )
     .min(1),
   leastBytes: LeastBytes,

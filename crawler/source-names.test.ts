@@ -218,6 +218,94 @@ describe('what a package is, by its name', () => {
       'linux-image-5.15.0-1001-nvidia-lowlatency',
       'image nvidia-lowlatency 5.15.0-1001-nvidia-lowlatency',
     ],
+    ['debian', 'x86_64', 'linux-modules-7.2.13+deb14-cloud-amd64', 'modules cloud 7.2.13+deb14-cloud-amd64'],
+    ['ubuntu', 'x86_64', 'linux-modules-5.4.0-92-generic', 'modules generic 5.4.0-92-generic'],
+    ['ubuntu', 'aarch64', 'linux-modules-extra-6.8.0-31-generic', 'modules generic 6.8.0-31-generic'],
+    ['ubuntu', 'x86_64', 'linux-image-extra-4.4.0-98-generic', 'modules generic 4.4.0-98-generic'],
+    [
+      'centos',
+      'x86_64',
+      'kernel-modules-core-5.14.0-687.el9.x86_64',
+      'modules default 5.14.0-687.el9.x86_64',
+    ],
+    [
+      'rocky',
+      'x86_64',
+      'kernel-modules-extra-4.18.0-553.el8_10.x86_64',
+      'modules default 4.18.0-553.el8_10.x86_64',
+    ],
+    [
+      'almalinux',
+      'x86_64',
+      'kernel-rt-modules-4.18.0-372.96.1.rt7.256.el8_6.x86_64',
+      'modules rt 4.18.0-372.96.1.rt7.256.el8_6.x86_64',
+    ],
+    [
+      'rhel',
+      'x86_64',
+      'kernel-rt-modules-core-5.14.0-427.13.1.el9_4.x86_64',
+      'modules rt 5.14.0-427.13.1.el9_4.x86_64+rt',
+    ],
+    [
+      'fedora',
+      'aarch64',
+      'kernel-debug-modules-extra-6.8.11-300.fc40.aarch64',
+      'modules debug 6.8.11-300.fc40.aarch64+debug',
+    ],
+    [
+      'centos',
+      'aarch64',
+      'kernel-64k-modules-core-6.12.0-39.el10.aarch64',
+      'modules 64k 6.12.0-39.el10.aarch64+64k',
+    ],
+    [
+      'ol',
+      'x86_64',
+      'kernel-uek-modules-5.15.0-202.135.2.el8uek.x86_64',
+      'modules uek 5.15.0-202.135.2.el8uek.x86_64',
+    ],
+    [
+      'ol',
+      'x86_64',
+      'kernel-uek-modules-extra-netfilter-6.12.0-103.40.4.4.el9uek.x86_64',
+      'modules uek 6.12.0-103.40.4.4.el9uek.x86_64',
+    ],
+    [
+      'amzn',
+      'x86_64',
+      'kernel6.12-modules-extra-6.12.94-123.176.amzn2023.x86_64',
+      'modules default 6.12.94-123.176.amzn2023.x86_64',
+    ],
+    [
+      'anolis',
+      'x86_64',
+      'kernel-modules-5.10.134-16.1.an8.x86_64',
+      'modules default 5.10.134-16.1.an8.x86_64',
+    ],
+    [
+      'alinux',
+      'x86_64',
+      'kernel-modules-extra-5.10.134-16.1.al8.x86_64',
+      'modules default 5.10.134-16.1.al8.x86_64',
+    ],
+    [
+      'openEuler',
+      'x86_64',
+      'kernel-extra-modules-6.6.0-72.0.0.76.oe2403sp1.x86_64',
+      'modules default 6.6.0-72.0.0.76.oe2403sp1.x86_64',
+    ],
+    [
+      'opensuse-leap',
+      'x86_64',
+      'kernel-default-optional-6.4.0-150600.23.17.1.x86_64',
+      'modules default 6.4.0-150600.23.17-default',
+    ],
+    [
+      'sles',
+      'x86_64',
+      'cluster-md-kmp-default-5.14.21-150500.55.7.1.x86_64',
+      'modules default 5.14.21-150500.55.7-default',
+    ],
   ])('%s %s %s', (id, arch, name, expected) => {
     expect(read(id, arch, name)).toBe(expected)
   })
@@ -227,7 +315,8 @@ describe('what a package is, by its name', () => {
     ['centos', 'x86_64', 'kernel-debuginfo-common-x86_64-3.10.0-957.el7.x86_64'],
     ['centos', 'x86_64', 'kernel-devel-3.10.0-957.el7.x86_64'],
     ['centos', 'x86_64', 'kernel-core-4.18.0-348.el8.aarch64'],
-    ['centos', 'x86_64', 'kernel-modules-core-5.14.0-687.el9.x86_64'],
+    ['centos', 'x86_64', 'kernel-modules-internal-5.14.0-687.el9.x86_64'],
+    ['fedora', 'x86_64', 'kernel-modules-extra-matched-6.8.11-300.fc40.x86_64'],
     ['centos', 'x86_64', 'kernel-tools-debuginfo-4.18.0-147.el8.x86_64'],
     ['centos', 'x86_64', 'kernel-abi-whitelists-3.10.0-957.el7.noarch'],
     ['centos', 'x86_64', 'kernel-core-4.18.0/../x.x86_64'],
@@ -240,9 +329,11 @@ describe('what a package is, by its name', () => {
     ['opensuse-leap', 'x86_64', 'kernel-firmware-20200107-3.1.x86_64'],
     ['ubuntu', 'x86_64', 'linux-image-generic-hwe-20.04'],
     ['ubuntu', 'x86_64', 'linux-image-generic'],
-    ['ubuntu', 'x86_64', 'linux-image-extra-4.4.0-98-generic'],
     ['ubuntu', 'x86_64', 'linux-image-extra-4.4.0-98-generic-dbgsym'],
-    ['ubuntu', 'x86_64', 'linux-modules-5.4.0-92-generic'],
+    ['ubuntu', 'x86_64', 'linux-modules-nvidia-535-5.15.0-91-generic'],
+    ['ubuntu', 'x86_64', 'linux-modules-iwlwifi-5.15.0-91-generic'],
+    ['ubuntu', 'x86_64', 'linux-modules-extra-gcp'],
+    ['debian', 'x86_64', 'linux-modules-amd64'],
     ['ubuntu', 'x86_64', 'linux-image-unsigned-5.4.0-92'],
     ['ubuntu', 'x86_64', 'linux-image-5.4.0-92-generic-dbgsym-dbgsym'],
     ['ubuntu', 'x86_64', 'linux-image-unsigned-unsigned-5.4.0-92-generic'],
@@ -260,17 +351,29 @@ interface TableKernel {
   readonly uname_release: string
 }
 
-/** Packages that a kernel of this release is shipped as, by what is known of its distribution. */
+/** Its image, its debug package, and one that has modules where they are apart, by what is known of its distribution. */
 function packagesOf({ distrib, version, uname_release: release }: TableKernel): string[] {
-  if (distrib === 'debian') return [`linux-image-${release}`, `linux-image-${release}-dbg`]
-  if (distrib === 'ubuntu') return [`linux-image-${release}`, `linux-image-unsigned-${release}-dbgsym`]
+  if (distrib === 'debian') {
+    return [`linux-image-${release}`, `linux-image-${release}-dbg`, `linux-modules-${release}`]
+  }
+  if (distrib === 'ubuntu') {
+    return [
+      `linux-image-${release}`,
+      `linux-image-unsigned-${release}-dbgsym`,
+      `linux-modules-extra-${release}`,
+    ]
+  }
   if (distrib === 'sles' || distrib === 'opensuse-leap') {
     const [, build = '', flavour = ''] = /^(.+)-([a-z0-9]+)$/.exec(release) ?? []
-    return [`kernel-${flavour}-${build}.1.ARCH`, `kernel-${flavour}-debuginfo-${build}.7.ARCH`]
+    const named = (what: string, rebuild: number): string =>
+      `kernel-${flavour}${what}-${build}.${rebuild}.ARCH`
+    return [named('', 1), named('-debuginfo', 7), named('-optional', 1)]
   }
   const name = release.includes('uek') ? 'kernel-uek' : 'kernel'
   const core = ['fedora'].includes(distrib) || (['8'].includes(version) && name === 'kernel') ? '-core' : ''
-  return [`${name}${core}-${release}`, `${name}-debuginfo-${release}`]
+  // Of el7 and its like all modules are in the image's package.
+  const apart = core === '-core' ? [`${name}-modules-${release}`] : []
+  return [`${name}${core}-${release}`, `${name}-debuginfo-${release}`, ...apart]
 }
 
 describe.skipIf(!existsSync(join(corpus, 'tables')))(
@@ -281,17 +384,23 @@ describe.skipIf(!existsSync(join(corpus, 'tables')))(
         kernels: TableKernel[]
       }
       let checked = 0
+      let withModules = 0
       for (const kernel of kernels) {
         const { distrib, version, uname_release: release } = kernel
         const arch: Arch = kernel.arch === 'arm64' ? 'aarch64' : 'x86_64'
         expect([...versionsOf(distrib)], `${distrib} ${version}`).toContain(version)
-        const [image, debug] = packagesOf(kernel).map((text) =>
+        const [image, debug, modules] = packagesOf(kernel).map((text) =>
           read(distrib, arch, text.replace('ARCH', arch)),
         )
         expect(image?.replace(/ \S+ /, ' '), `${distrib} ${version} ${release}`).toBe(`image ${release}`)
         expect(debug?.replace(/ \S+ /, ' '), `${distrib} ${version} ${release}`).toBe(`debug ${release}`)
+        if (modules !== undefined) {
+          expect(modules, `${distrib} ${version} ${release}`).toBe(image?.replace('image', 'modules'))
+          withModules++
+        }
         checked++
       }
+      expect(withModules).toBeGreaterThan(700)
       expect(checked).toBe(kernels.length)
       expect(checked).toBeGreaterThan(1000)
     })
@@ -308,27 +417,39 @@ const STACKROX: readonly (readonly [RegExp, string])[] = [
   [/^debian\.txt/, 'debian'],
 ]
 
-/** The image that goes with a devel or headers package; null for packages that belong to no one kernel. */
-function imageOf(file: string): { readonly names: readonly string[]; readonly release: string } | null {
+/** The image, and packages with modules, that go with a devel or headers package. */
+interface Companions {
+  readonly names: readonly string[]
+  readonly modules: readonly string[]
+  readonly release: string
+}
+
+/** Null for packages that belong to no one kernel. */
+function imageOf(file: string): Companions | null {
   const rpm = parseRpmFileName(file)
   if (rpm !== null) {
     const build = `${rpm.version}-${rpm.release}.${rpm.arch}`
     const base = /^(kernel(?:-rt|-uek)?|kernel6\.\d+)-devel$/.exec(rpm.name)?.[1]
     if (base === undefined) return null
     const variant = base === 'kernel-rt' && !/\.rt\d/.test(rpm.release) ? '+rt' : ''
-    return { names: [`${base}-${build}`, `${base}-core-${build}`], release: build + variant }
+    return {
+      names: [`${base}-${build}`, `${base}-core-${build}`],
+      modules: [`${base}-modules-${build}`, `${base}-modules-extra-${build}`],
+      release: build + variant,
+    }
   }
   const release = /^linux-headers-(\d+\.\d+\.\d+\S*?-[a-z][^_]*)_/.exec(file)?.[1]
   return release === undefined || /-common(-rt)?$/.test(release)
     ? null
-    : { names: [`linux-image-${release}`], release }
+    : { names: [`linux-image-${release}`], modules: [`linux-modules-${release}`], release }
 }
 
 describe.skipIf(!existsSync(join(corpus, 'listings')))(
   'every package in the saved lists (skipped where they are not there)',
   () => {
-    it('of stackrox belongs to a kernel that its source knows', () => {
+    it('of stackrox belongs to a kernel that its source knows, and so do modules of its name', () => {
       let checked = 0
+      let withModules = 0
       for (const list of readdirSync(join(corpus, 'listings/stackrox'))) {
         const id = STACKROX.find(([pattern]) => pattern.test(list))?.[1]
         if (id === undefined) continue
@@ -341,9 +462,17 @@ describe.skipIf(!existsSync(join(corpus, 'listings')))(
             `${list}: ${line}`,
           ).toContain(image.release)
           checked++
+          const [modules] = image.modules.flatMap((name) => read(id, 'x86_64', name) ?? [])
+          if (modules === undefined) continue
+          expect(
+            found.map((name) => name.replace('image', 'modules')),
+            `${list}: ${line}`,
+          ).toContain(modules)
+          withModules++
         }
       }
       expect(checked).toBeGreaterThan(3400)
+      expect(withModules).toBeGreaterThan(2500)
     })
 
     it('of sysak, which are releases of Anolis, Alibaba Cloud Linux and CentOS, has a package', () => {

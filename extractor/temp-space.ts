@@ -41,7 +41,7 @@ export class TempSpace {
           this.#live === 0 ? '' : `, of which ${this.#promised} are promised to ${this.#live} other jobs`
         throw new ExtractError(
           'NO_SPACE',
-          `${this.#dir} has ${free} bytes free${others}, vmlinux needs ${bytes}`,
+          `${this.#dir} has ${free} bytes free${others}, ${bytes} are needed`,
         )
       }
       await this.#change(until - performance.now(), signal)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { sha256Of, type Sha256 } from '../core/digest.ts'
+import { modulesKey } from '../core/kernel-package.ts'
 import { createCatalogModel } from './catalog.model.fixture.ts'
 import { sampleBuild } from './sample.fixture.ts'
 import type { BlobRef, Build, BuildModules, Catalog, Failure, Tool, ToolObject } from './types.ts'
@@ -272,6 +273,16 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
         await catalog.addFailure(fail(build.key))
         await catalog.addBuild(build)
         expect(await catalog.failure(build.key)).toBeNull()
+      })
+
+      it('of a build’s modules are forgotten when those come, not when the build does', async () => {
+        const build = sampleBuild()
+        await catalog.addFailure(fail(modulesKey(build.key)))
+        const { id } = await catalog.addBuild(build)
+        expect(await catalog.failure(modulesKey(build.key))).toMatchObject({ tries: 1 })
+        const merged = blob('merged')
+        await catalog.putModules(id, { modules: [], merged, mergedLayout: sha256Of('layout') })
+        expect(await catalog.failures()).toEqual([])
       })
 
       it('do not change the generation', async () => {

@@ -84,9 +84,9 @@ export interface BuildModules {
   readonly mergedLayout: Sha256
 }
 
-/** A package that gave no BTF. */
+/** A package that gave no BTF, or a build that is there without the modules that were asked for. */
 export interface Failure {
-  /** `core/kernel-package.packageKey`. */
+  /** `core/kernel-package.packageKey`, or `modulesKey` of that. */
   readonly key: string
   readonly kernel: Kernel
   /** An error code: `NO_BTF`, `BAD_DIGEST`, `ILL`, `TOOL` … */
@@ -166,7 +166,10 @@ export interface Catalog {
   modules(buildId: number): Promise<BuildModules | null>
   /** Ids of the builds whose modules were taken in. */
   buildsWithModules(): Promise<ReadonlySet<number>>
-  /** One transaction. Throws `NOT_FOUND` where there is no such build, `CONFLICT` where it has other modules. */
+  /**
+   * One transaction; that they could not be taken in before is forgotten. Throws `NOT_FOUND` where there is no such
+   * build, `CONFLICT` where it has other modules.
+   */
   putModules(buildId: number, modules: BuildModules): Promise<void>
 
   failures(): Promise<readonly Failure[]>

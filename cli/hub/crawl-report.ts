@@ -48,12 +48,13 @@ export function describeReport(
 ): string {
   const count = (outcome: string): number => report.builds.filter((build) => build.outcome === outcome).length
   const failures = report.builds.filter((build) => build.outcome === 'failed')
+  const withModules = report.builds.filter(({ modules }) => modules !== null).length
   return [
     ...describeIndexes(report.indexes),
     ...failures.map(
       (build) => `failed: ${build.kernel} ${build.packageVersion}: ${build.code}: ${build.reason}`,
     ),
-    `${count('embedded')} embedded, ${count('dwarf')} from DWARF, ${failures.length} failed, ` +
+    `${count('embedded')} embedded, ${count('dwarf')} from DWARF${withModules === 0 ? '' : ` (${withModules} with modules)`}, ${failures.length} failed, ` +
       `${report.known} known already, ${report.waiting} waiting for another try, ${report.withoutEbpf} without eBPF, ${report.gone.length} gone; ` +
       `${wire.requests} requests, ${formatBytes(wire.bytes)}, ${formatSeconds(report.elapsedMs)}` +
       (report.interrupted ? '; INTERRUPTED' : ''),

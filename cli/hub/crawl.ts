@@ -2,7 +2,7 @@ import PQueue from 'p-queue'
 import type { Arch } from '../../core/kernel.ts'
 import { formatKernel } from '../../core/kernel.ts'
 import { describeError, isAbort } from '../../core/errors.ts'
-import { type KernelPackage, packageKey } from '../../core/kernel-package.ts'
+import { type KernelPackage, modulesKey, type PackageFile, packageKey } from '../../core/kernel-package.ts'
 import type { Http } from '../../core/http.ts'
 import type { Progress } from '../../core/progress.ts'
 import {
@@ -16,7 +16,7 @@ import {
 import { type Build, type Failure, StoreError } from '../../store/index.ts'
 import { goneBuilds } from './gone.ts'
 import { rememberListing, wholeParts } from './listing-memory.ts'
-import { ingest, type IngestDeps, worthReading } from './ingest.ts'
+import { firstRead, ingest, type IngestDeps } from './ingest.ts'
 import { createProbes, type Probes } from './probes.ts'
 import { formatBytes, formatSeconds } from '../terminal.ts'
 
@@ -49,9 +49,11 @@ export type PlanState = 'known' | 'new' | 'waiting' | 'no eBPF'
 export interface PlannedPackage {
   readonly pkg: KernelPackage
   readonly state: PlanState
-  /** Of a build that failed before. */
+  /** Whether its modules are to be taken in: with the kernel's BTF, or alone where that is there. */
+  readonly modules: boolean
+  /** Of what is to be done, where that failed before. */
   readonly failure: Failure | null
-  /** Bytes that the package to be read first has; null where the index does not say. */
+  /** Bytes of the packages that are to be read first; null where an index does not say. */
   readonly bytes: number | null
 }
 
@@ -138,17 +140,21 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
   const packages: PlannedPackage[] = []
   for (const pkg of selected) {
     const key = packageKey(pkg)
-    const failure = failures.get(key) ?? null
-    const due = failure === null || options.retryFailed || failure.nextTryAt <= now
+    const isDue = (failure: Failure | null): boolean =>
+      failure === null || options.retryFailed || failure.nextTryAt <= now
     // A build whose blob was lost (and dropped) is taken in again: the same package gives the same bytes.
-    const build = known.get(key)
-    const isWhole = build !== undefined && (withModules?.has(build.id) ?? true)
-    const isKnown = isWhole && (await deps.blobs.size(build.btf.digest)) !== null
-    const ready = due && (options.forceDwarf || !isHalfListed(pkg, readWhole))
-    const state = stateOf(pkg, isKnown, ready)
+    const named = known.get(key) ?? null
+    const build = named !== null && (await deps.blobs.size(named.btf.digest)) !== null ? named : null
+    const lacksModules = withModules !== null && (named === null || !withModules.has(named.id))
+    const modulesFailure = (lacksModules && failures.get(modulesKey(key))) || null
+    const modules = lacksModules && isDue(modulesFailure) && !isInFailedPart(pkg, indexes)
+    const failure = build === null ? (failures.get(key) ?? null) : modulesFailure
+    const ready =
+      build === null ? isDue(failure) && (options.forceDwarf || !isHalfListed(pkg, readWhole)) : modules
+    const state = stateOf(pkg, build !== null && !lacksModules, ready)
     if (state === 'new' && left-- <= 0) continue
-    const first = worthReading(pkg, options.forceDwarf)[0]?.files[0]
-    packages.push({ pkg, state, failure, bytes: first?.sizeBytes ?? null })
+    const bytes = bytesOf(firstRead(pkg, options.forceDwarf, build, modules))
+    packages.push({ pkg, state, modules, failure, bytes })
   }
   return { startedMs, packages, indexes, gone: goneBuilds(builds, listed, whole, deps.sources) }
 }
@@ -161,6 +167,29 @@ function isHalfListed(pkg: KernelPackage, readWhole: ReadonlySet<string>): boole
   const { distro, version, arch } = pkg.kernel
   if (readWhole.has(`${distro}/${version}/${arch}`)) return false
   return pkg.imagesHaveBtf === false ? pkg.debugs.length === 0 : pkg.images.length === 0
+}
+
+/**
+ * True where an index of that version and architecture could not be read, which may name packages with modules: those that
+ * are listed may be some of them, and half of them are not taken for all.
+ */
+function isInFailedPart({ kernel }: KernelPackage, indexes: readonly IndexReport[]): boolean {
+  return indexes.some(
+    ({ index, version, arch, outcome }) =>
+      outcome === 'failed' &&
+      index.startsWith(`${kernel.distro}/`) &&
+      version === kernel.version &&
+      arch === kernel.arch,
+  )
+}
+
+/** Null where the size of one is not known. */
+function bytesOf(files: readonly PackageFile[]): number | null {
+  if (files.length === 0) return null
+  return files.reduce<number | null>(
+    (sum, { sizeBytes }) => (sum === null || sizeBytes === null ? null : sum + sizeBytes),
+    0,
+  )
 }
 
 function contextOf(
@@ -183,8 +212,11 @@ export interface BuildOutcome {
   readonly packageName: string
   readonly packageVersion: string
   readonly outcome: 'embedded' | 'dwarf' | 'failed'
+  /** The kernel's BTF: it may be there although its modules could not be taken in. */
   readonly btf: string | null
   readonly sizeBytes: number | null
+  /** Modules that were taken in; null where none were asked for, or not all could be. */
+  readonly modules: number | null
   readonly bytesRead: number
   readonly elapsedMs: number
   readonly code: string | null
@@ -261,7 +293,7 @@ async function ingestOne(
   let bytesRead = 0
   deps.progress.start(key, kernel, planned.bytes)
   const done = (
-    rest: Pick<BuildOutcome, 'outcome' | 'btf' | 'sizeBytes' | 'code' | 'reason'>,
+    rest: Pick<BuildOutcome, 'outcome' | 'btf' | 'sizeBytes' | 'modules' | 'code' | 'reason'>,
   ): BuildOutcome => ({
     source: pkg.source,
     kernel,
@@ -273,14 +305,14 @@ async function ingestOne(
   })
   try {
     const source = deps.sources.find(({ id }) => id === pkg.source)
-    const { build } = await ingest(
+    const { build, modules } = await ingest(
       pkg,
       {
         details: (files) => Promise.resolve(source?.details?.(files, context) ?? files),
         forceDwarf: options.forceDwarf,
         verify: options.verify,
         jobs: options.paholeJobs,
-        modules: options.modules === true,
+        modules: planned.modules,
         signal,
         onProgress: (phase, bytes) => {
           bytesRead = bytes
@@ -291,13 +323,31 @@ async function ingestOne(
       { ...deps, http: context.http },
     )
     await deps.onBuild(build)
+    if (modules?.kind === 'failed') {
+      const { code, reason } = await recordFailure(pkg, modulesKey(key), 'modules: ', modules.reason, deps)
+      deps.progress.finish(key, `${kernel}: FAILED ${code}: ${reason}`)
+      const { digest, sizeBytes } = build.btf
+      return done({
+        outcome: 'failed',
+        btf: digest,
+        sizeBytes,
+        modules: null,
+        code,
+        reason,
+      })
+    }
     const { origin } = build.provenance
+    const count = modules?.count ?? null
     const took = `${formatBytes(bytesRead)} read in ${formatSeconds(performance.now() - started)}`
-    deps.progress.finish(key, `${kernel}: ${origin}, ${formatBytes(build.btf.sizeBytes)} of BTF, ${took}`)
+    deps.progress.finish(
+      key,
+      `${kernel}: ${origin}, ${formatBytes(build.btf.sizeBytes)} of BTF${count === null ? '' : `, ${count} modules`}, ${took}`,
+    )
     return done({
       outcome: origin === 'dwarf' ? 'dwarf' : 'embedded',
       btf: build.btf.digest,
       sizeBytes: build.btf.sizeBytes,
+      modules: count,
       code: null,
       reason: null,
     })
@@ -308,22 +358,28 @@ async function ingestOne(
     }
     // The hub's own disk or catalog is at fault, and would be for every package that follows.
     if (err instanceof StoreError) throw err
-    const code = errorCode(err)
-    const reason = describeError(err)
-    // Of a disk that was full nothing is remembered against the package: it is due again as soon as there is room.
-    if (code !== 'NO_SPACE') {
-      await deps.catalog.addFailure({
-        key,
-        kernel: pkg.kernel,
-        code,
-        message: reason,
-        lastTryAt: deps.now().toISOString(),
-      })
-    }
-    deps.log.info({ kernel, code, reason }, 'no BTF from this package')
+    const { code, reason } = await recordFailure(pkg, key, '', err, deps)
     deps.progress.finish(key, `${kernel}: FAILED ${code}: ${reason}`)
-    return done({ outcome: 'failed', btf: null, sizeBytes: null, code, reason })
+    return done({ outcome: 'failed', btf: null, sizeBytes: null, modules: null, code, reason })
   }
+}
+
+async function recordFailure(
+  { kernel }: KernelPackage,
+  key: string,
+  /** What of the kernel it is about, before the reason. */
+  what: string,
+  err: unknown,
+  { catalog, log, now }: CrawlDeps,
+): Promise<{ readonly code: string; readonly reason: string }> {
+  const code = errorCode(err)
+  const reason = `${what}${describeError(err)}`
+  // Of a disk that was full nothing is remembered against the package: it is due again as soon as there is room.
+  if (code !== 'NO_SPACE') {
+    await catalog.addFailure({ key, kernel, code, message: reason, lastTryAt: now().toISOString() })
+  }
+  log.info({ key, code, reason }, 'no BTF from this package')
+  return { code, reason }
 }
 
 function errorCode(err: unknown): string {

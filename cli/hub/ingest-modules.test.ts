@@ -85,12 +85,62 @@ describe.skipIf(!able)('modules of a build (skipped without gcc, binutils, pahol
     const modules = [lab.file('kernel-modules', rpm), lab.file('kernel-modules-extra', extra)]
     const { build } = await lab.ingest(lab.pkg(RELEASE, { images: [core], modules }), { modules: true })
     await expectModules(build.id, 'embedded', 'one', 'two')
-    const lying = {
-      ...lab.pkg(RELEASE, { images: [core], modules: [lab.file('lying', rpm, extra)] }),
-      packageVersion: '2',
-    }
-    await expect(lab.ingest(lying, { modules: true })).rejects.toMatchObject({ code: 'BAD_DIGEST' })
-    expect([...(await store.catalog.buildsWithModules())]).toEqual([build.id])
+    expect(lab.asked.map((url) => url.split('/').at(-1))).toEqual([
+      'kernel-core',
+      'kernel-modules',
+      'kernel-modules-extra',
+    ])
+  })
+
+  it.each<[string, string]>([
+    ['is not what its index says', 'BAD_DIGEST'],
+    ['is gone from its mirror', 'GONE'],
+    ['is cut off', 'MALFORMED'],
+  ])(
+    'are not taken in where one of their packages %s; the kernel’s own BTF is, and they are later',
+    async (_what, code) => {
+      const core = lab.file('core', await makeRpm({ [`lib/modules/${RELEASE}/vmlinuz`]: image }, 'xz'))
+      const rpm = await makeRpm({ [`${root}/one.ko.zst`]: compress('zstd', one.ko) }, 'zstd')
+      const second = await makeRpm({ [`${root}/two.ko`]: two.ko }, 'zstd')
+      const half = second.subarray(0, second.byteLength - 100)
+      const ill = { BAD_DIGEST: [rpm, second], GONE: [rpm, rpm], MALFORMED: [half, half] }[code]!
+      const extra = lab.file('extra', ill[0]!, ill[1])
+      if (code === 'GONE') lab.remove(extra)
+      const modules = [lab.file('modules', rpm), extra]
+      const failed = await lab.ingest(lab.pkg(RELEASE, { images: [core], modules }), { modules: true })
+      expect(failed.modules).toMatchObject({ kind: 'failed', reason: { code } })
+      expect(sha256Of(kernel.btf)).toBe(failed.build.btf.digest)
+      expect([...(await store.catalog.buildsWithModules())]).toEqual([])
+      const asked = lab.asked.length
+      const well = [lab.file('modules', rpm), lab.file('extra', second)]
+      const later = await lab.ingest(lab.pkg(RELEASE, { images: [core], modules: well }), { modules: true })
+      expect(later).toMatchObject({ build: failed.build, modules: { kind: 'added', count: 2 } })
+      expect(lab.asked).toHaveLength(asked + 3)
+      await expectModules(later.build.id, 'embedded', 'one', 'two')
+    },
+  )
+
+  it('are not called none where a package of a kernel has none, nor where they have no types', async () => {
+    const core = lab.file('core', await makeRpm({ [`lib/modules/${RELEASE}/vmlinuz`]: image }, 'xz'))
+    const none = await lab.ingest(lab.pkg(RELEASE, { images: [core] }), { modules: true })
+    expect(none.modules).toMatchObject({
+      kind: 'failed',
+      reason: { code: 'NO_BTF', message: expect.stringMatching(/: no modules in what is offered/) as string },
+    })
+    const bare = lab.file('bare', await makeRpm({ [`${root}/one.ko`]: await strippedModule() }, 'zstd'))
+    const untyped = await lab.ingest(lab.pkg(RELEASE, { images: [core], modules: [bare] }), { modules: true })
+    expect(untyped.modules).toMatchObject({
+      reason: { message: expect.stringMatching(/: 1 modules, none with BTF or DWARF,/) as string },
+    })
+    expect([...(await store.catalog.buildsWithModules())]).toEqual([])
+  })
+
+  it('wait for room on the disk for the package that is read twice', async () => {
+    const deb = await makeDeb({ [`boot/vmlinuz-${RELEASE}`]: image, [`${root}/one.ko`]: one.ko })
+    const file = { ...lab.file('image', deb), sizeBytes: 2 ** 52, sha256: null }
+    const pkg = lab.pkg(RELEASE, { images: [file] })
+    await expect(lab.ingest(pkg, { modules: true })).rejects.toMatchObject({ code: 'NO_SPACE' })
+    expect(lab.asked).toEqual([])
   })
 
   it('come from the debug package where the image’s have no BTF, and where the kernel’s own comes from there', async () => {

@@ -1,14 +1,21 @@
 import { layoutDigest, parseBtf } from '../../btf/index.ts'
+import { isAbort } from '../../core/errors.ts'
 import type { Http } from '../../core/http.ts'
 import { type KernelPackage, type PackageFile, packageKey } from '../../core/kernel-package.ts'
 import type { Log } from '../../core/log.ts'
 import { withTempFile } from '../../core/temp-file.ts'
 import { hubVersion } from '../../core/version.ts'
 import { extract, type Extracted, type KernelIds, NoBtfError, type TempSpace } from '../../extractor/index.ts'
-import type { BlobStore, Build, Catalog } from '../../store/index.ts'
+import { type BlobStore, type Build, type Catalog, StoreError } from '../../store/index.ts'
 import { typeRange } from './type-range.ts'
-import { ingestModules, spool } from './ingest-modules.ts'
-import { createPackageReader, IngestError, type Meter, type PackageReader } from './read-package.ts'
+import { ingestModules, modulePackages, spool, type Spooled } from './ingest-modules.ts'
+import {
+  createPackageReader,
+  IngestError,
+  type Meter,
+  type PackageReader,
+  type ReadOptions,
+} from './read-package.ts'
 
 export interface IngestDeps {
   readonly http: Http
@@ -21,19 +28,13 @@ export interface IngestDeps {
   readonly now: () => Date
 }
 
-export interface IngestOptions {
+export interface IngestOptions extends ReadOptions {
   /** Encode DWARF even where the kernel carries BTF. */
   readonly forceDwarf: boolean
-  /** Read packages to their end and compare their digest with the index before anything is published. */
-  readonly verify: boolean
   /** Cores for one pahole. */
   readonly jobs: number
-  /** Take in the modules too. */
+  /** Take in the modules too; of a build whose BTF is in the store, only those. */
   readonly modules?: boolean
-  readonly signal: AbortSignal
-  readonly onProgress: (phase: string, bytesRead: number) => void
-  /** What is told of packages that are about to be read, where their index said too little. */
-  readonly details?: (files: readonly PackageFile[]) => Promise<readonly PackageFile[]>
   /** Told when an image turned out to carry no BTF: others of its series and flavour will not either. */
   readonly onImageWithoutBtf?: () => void
 }
@@ -43,7 +44,13 @@ export interface Ingested {
   readonly build: Build
   /** Bytes of packages that were read, those of attempts that failed included. */
   readonly bytesRead: number
+  /** What became of the modules; null where none were asked for. */
+  readonly modules: IngestedModules | null
 }
+
+/** The modules of a build: all are recorded, or none, for a reason. The kernel's own BTF is recorded in either case. */
+export type IngestedModules =
+  { readonly kind: 'added'; readonly count: number } | { readonly kind: 'failed'; readonly reason: unknown }
 
 /**
  * Takes the BTF out of the smallest package that has it (DESIGN 4.2) and records the build. Throws
@@ -56,17 +63,45 @@ export async function ingest(
 ): Promise<Ingested> {
   const meter: Meter = { bytes: 0 }
   const reader = createPackageReader(deps, options, meter)
-  const build =
-    options.modules === true
-      ? await withTempFile(deps.tempDir, async (path) => {
-          const found = await extractFirst(pkg, options, deps, reader, path)
-          const added = await record(pkg, found, options, deps)
-          const { url, isDebug, extracted } = found
-          await ingestModules(pkg, added, { path, url, isDebug, btf: extracted.btf }, reader, options, deps)
-          return added
-        })
-      : await record(pkg, await extractFirst(pkg, options, deps, reader, null), options, deps)
-  return { build, bytesRead: meter.bytes }
+  const takeModules = (
+    build: Build,
+    btf: Uint8Array,
+    isDebug: boolean,
+    spooled: Spooled | null,
+  ): Promise<IngestedModules> =>
+    attempt(() => ingestModules(pkg, build, { btf, isDebug, spooled }, reader, options, deps))
+  if (options.modules !== true) {
+    const build = await record(pkg, await extractFirst(pkg, options, deps, reader, null), options, deps)
+    return { build, bytesRead: meter.bytes, modules: null }
+  }
+  const known = await deps.catalog.buildByKey(packageKey(pkg))
+  if (known !== null && (await deps.blobs.size(known.btf.digest)) !== null) {
+    const btf = await deps.blobs.read(known.btf.digest)
+    const modules = await takeModules(known, btf, isOfDebug(pkg, known), null)
+    return { build: known, bytesRead: meter.bytes, modules }
+  }
+  return await withTempFile(deps.tempDir, async (path) => {
+    const found = await extractFirst(pkg, options, deps, reader, path)
+    const build = await record(pkg, found, options, deps)
+    const { url, isDebug, extracted } = found
+    const modules = await takeModules(build, extracted.btf, isDebug, { path, url })
+    return { build, bytesRead: meter.bytes, modules }
+  })
+}
+
+/** Whether a build's BTF came from the debug package. */
+export function isOfDebug(pkg: Pick<KernelPackage, 'debugs'>, { provenance }: Build): boolean {
+  return pkg.debugs.some(({ name }) => name === provenance.packageName)
+}
+
+/** What is wrong with modules does not take the kernel's BTF away; what is wrong with the hub, or its end, does. */
+async function attempt(work: () => Promise<number>): Promise<IngestedModules> {
+  try {
+    return { kind: 'added', count: await work() }
+  } catch (err) {
+    if (isAbort(err) || err instanceof StoreError) throw err
+    return { kind: 'failed', reason: err }
+  }
 }
 
 async function record(
@@ -155,6 +190,39 @@ export function worthReading(
   ].filter(({ files }) => files.length > 0)
 }
 
+/**
+ * The packages that an `ingest` asks for, where each holds what it is read for: of a build that is there only those with
+ * its modules.
+ */
+export function firstRead(
+  pkg: KernelPackage,
+  forceDwarf: boolean,
+  known: Build | null,
+  modules: boolean,
+): readonly PackageFile[] {
+  const readings = worthReading(pkg, forceDwarf)
+  const isDebug =
+    known === null ? readings.find(({ forBtf }) => forBtf)?.isDebug === true : isOfDebug(pkg, known)
+  const { kernel, apart } = modulePackages(pkg, isDebug)
+  const first = (known === null ? readings[0]?.files : kernel)?.slice(0, 1) ?? []
+  return modules ? [...first, ...apart] : first
+}
+
+/** Does work that writes one of these packages to the disk, in room for the largest; `work` tells what was written. */
+async function withRoom<T>(
+  files: readonly PackageFile[],
+  { signal }: IngestOptions,
+  { tempSpace }: IngestDeps,
+  work: (onWrite: (bytes: number) => void) => Promise<T>,
+): Promise<T> {
+  const room = await tempSpace.reserve(Math.max(0, ...files.map((file) => file.sizeBytes ?? 0)), signal)
+  try {
+    return await work((bytes) => room.wrote(bytes))
+  } finally {
+    room.release()
+  }
+}
+
 /** Image first, DWARF where the image has no BTF; the package that had it is then at `spoolPath`, where one is given. */
 async function extractFirst(
   pkg: KernelPackage,
@@ -167,21 +235,29 @@ async function extractFirst(
   let image: KernelIds | null = null
   for (const { files, isDebug, forBtf } of worthReading(pkg, options.forceDwarf)) {
     try {
-      const told = options.details === undefined ? files : await options.details(files)
-      const { file, url, result } = await reader.readAny(told, (input, onProgress) =>
-        extract(spoolPath === null ? input : { ...input, bytes: spool(input.bytes, spoolPath) }, {
-          release: pkg.kernel.release,
-          forceDwarf: isDebug && options.forceDwarf,
-          readToEnd: options.verify || spoolPath !== null,
-          readToEndWithoutBtf: !isDebug,
-          tempDir: deps.tempDir,
-          tempSpace: deps.tempSpace,
-          expected,
-          jobs: options.jobs,
-          signal: options.signal,
-          log: deps.log,
-          onProgress,
-        }),
+      const { file, url, result } = await withRoom(
+        spoolPath === null ? [] : files,
+        options,
+        deps,
+        (onWrite) =>
+          reader.readAny(files, (input, onProgress) =>
+            extract(
+              spoolPath === null ? input : { ...input, bytes: spool(input.bytes, spoolPath, onWrite) },
+              {
+                release: pkg.kernel.release,
+                forceDwarf: isDebug && options.forceDwarf,
+                readToEnd: options.verify || spoolPath !== null,
+                readToEndWithoutBtf: !isDebug,
+                tempDir: deps.tempDir,
+                tempSpace: deps.tempSpace,
+                expected,
+                jobs: options.jobs,
+                signal: options.signal,
+                log: deps.log,
+                onProgress,
+              },
+            ),
+          ),
       )
       if (forBtf) return { file, url, extracted: result, isDebug, image }
       image = result

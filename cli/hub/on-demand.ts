@@ -177,7 +177,7 @@ export class OnDemand implements Supplier {
       const { packages, indexes } = await this.#packagesOf(listed, deps)
       const pkg = packages.find((one) => packageKey(one) === listed.key)
       if (pkg === undefined) return notListed(listed, indexes)
-      const planned = { pkg, state: 'new' as const, failure: null, bytes: null }
+      const planned = { pkg, state: 'new' as const, modules: false, failure: null, bytes: null }
       const plan = { startedMs: performance.now(), packages: [planned], indexes: [], gone: [] }
       const { builds } = await runCrawl(plan, this.#crawlOptions(), deps)
       const [outcome] = builds

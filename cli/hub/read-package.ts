@@ -19,10 +19,12 @@ export interface Meter {
 }
 
 export interface ReadOptions {
-  /** Read packages to their end and compare their digest with the index. */
+  /** Read packages to their end and compare their digest with the index before anything is published. */
   readonly verify: boolean
   readonly signal: AbortSignal
   readonly onProgress: (phase: string, bytesRead: number) => void
+  /** What is told of packages that are about to be read, where their index said too little. */
+  readonly details?: (files: readonly PackageFile[]) => Promise<readonly PackageFile[]>
 }
 
 /** What reading a package gives, besides what it was read for. */
@@ -57,9 +59,10 @@ export function createPackageReader(
   meter: Meter,
 ): PackageReader {
   async function readAny<T extends WasRead>(
-    files: readonly PackageFile[],
+    offered: readonly PackageFile[],
     read: Read<T>,
   ): Promise<{ readonly file: PackageFile; readonly url: string; readonly result: T }> {
+    const files = (await options.details?.(offered)) ?? offered
     const name = files[0] === undefined ? 'a package' : `${files[0].name} ${files[0].version}`
     let reason: unknown = new IngestError('GONE', `${name}: no URL is known`)
     let weight = -1

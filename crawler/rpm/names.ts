@@ -10,7 +10,7 @@ export interface RpmId {
   readonly arch: string
 }
 
-/** What an rpm package's identity says about the kernel in it. */
+/** What an rpm package's identity says about the kernel that it is of. */
 export interface RpmKernelName extends KernelName {
   /** By which the build is known, whichever of its packages are there. */
   readonly packageName: string
@@ -18,7 +18,7 @@ export interface RpmKernelName extends KernelName {
 
 /** Names of a distribution's kernel packages. */
 export interface RpmKernelNames {
-  /** True for the name of a package that can have a kernel: all that is read of an index. */
+  /** True for the name of a package that can be of a kernel: all that is read of an index. */
   accepts(packageName: string): boolean
   /** Null for anything else: meta packages, headers, other architectures. */
   parse(id: RpmId): RpmKernelName | null
@@ -41,8 +41,8 @@ export function rpmKernelNames(rules: RpmNames, arch: string): RpmKernelNames {
       const named = (template: string): string => template.replaceAll('{flavour}', flavour)
       const [packageName = ''] = rule.image.map(named)
       const common = { flavour, packageName, evr: new RegExp(rule.evr), uname: rule.uname }
-      for (const [role, templates] of [['image', rule.image] as const, ['debug', rule.debug] as const]) {
-        for (const name of templates.map(named)) {
+      for (const role of ['image', 'debug', 'modules'] as const) {
+        for (const name of rule[role].map(named)) {
           const known = byName.get(name)
           if (known === undefined) byName.set(name, [{ role, ...common }])
           else known.push({ role, ...common })

@@ -1,4 +1,5 @@
 import type { Kysely, Transaction } from 'kysely'
+import { modulesKey } from '../../core/kernel-package.ts'
 import { type BuildModules, type Catalog, StoreError } from '../types.ts'
 import type { CatalogDb } from './db.ts'
 import { digestId } from './digests.ts'
@@ -21,6 +22,7 @@ export function moduleQueries(db: CatalogDb): Pick<Catalog, 'modules' | 'buildsW
       db.write('recording modules', async (tx) => {
         const build = await tx.selectFrom('builds').select('key').where('id', '=', buildId).executeTakeFirst()
         if (build === undefined) throw new StoreError('NOT_FOUND', `there is no build ${buildId}`)
+        await tx.deleteFrom('failures').where('key', '=', modulesKey(build.key)).execute()
         const kept = await findModules(tx, buildId)
         if (kept === null) return insertModules(tx, buildId, offered)
         if (kept.merged.digest !== offered.merged.digest || !sameModules(kept, offered)) {

@@ -1,5 +1,11 @@
 import { join } from 'node:path'
-import { type CrawlDeps, type CrawlReport, planCrawl, runCrawl } from '../../cli/hub/crawl.ts'
+import {
+  type CrawlDeps,
+  type CrawlReport,
+  planCrawl,
+  type PlannedPackage,
+  runCrawl,
+} from '../../cli/hub/crawl.ts'
 import { politeHosts } from '../../core/hosts.ts'
 import { createHttp, hubUserAgent } from '../../core/http-client.ts'
 import { silentLog } from '../../core/log.ts'
@@ -17,6 +23,7 @@ export interface FleetCrawl {
   readonly mirrors: readonly string[]
   readonly release?: RegExp
   readonly jobs?: number
+  readonly modules?: boolean
 }
 
 /** A hub of its own that crawls test mirrors in this process, impatiently, at a time that the test chooses. */
@@ -26,7 +33,9 @@ export interface FleetHub {
   readonly cache: IndexCache
   /** Lets time pass. */
   laterByDays(days: number): void
-  crawl(crawl: FleetCrawl): Promise<CrawlReport & { readonly requests: number }>
+  crawl(
+    crawl: FleetCrawl,
+  ): Promise<CrawlReport & { readonly requests: number; readonly planned: readonly PlannedPackage[] }>
   cleanUp(): Promise<void>
 }
 
@@ -42,7 +51,7 @@ export async function openFleetHub(): Promise<FleetHub> {
     store,
     cache,
     laterByDays: (days) => void (aheadMs += days * DAY_MS),
-    async crawl({ distro, versions, mirrors, release = null, jobs = 2 }) {
+    async crawl({ distro, versions, mirrors, release = null, jobs = 2, modules = false }) {
       const http = createHttp({
         userAgent: hubUserAgent('https://example.org'),
         hosts: politeHosts,
@@ -77,11 +86,13 @@ export async function openFleetHub(): Promise<FleetHub> {
         paholeJobs: 1,
         forceDwarf: false,
         verify: true,
+        modules,
         retryFailed: false,
       }
       try {
-        const report = await runCrawl(await planCrawl(options, deps), options, deps)
-        return { ...report, requests: http.stats().requests }
+        const plan = await planCrawl(options, deps)
+        const report = await runCrawl(plan, options, deps)
+        return { ...report, requests: http.stats().requests, planned: plan.packages }
       } finally {
         await http.close()
       }
