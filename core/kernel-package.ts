@@ -15,6 +15,8 @@ export interface PackageFile {
   readonly sha256: Sha256 | null
   /** True where the digest comes from an index whose signature was verified. */
   readonly signed: boolean
+  /** True where the package itself has to be signed by its distribution, however it is listed. */
+  readonly mustBeSigned?: true
   /** When it was built or published, ISO 8601; missing where the index says nothing. */
   readonly date?: string
   /** Where size and digest are told, when the index does not, in the order to ask: only for what is downloaded. */

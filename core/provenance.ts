@@ -3,6 +3,10 @@ import type { Sha256 } from './digest.ts'
 /** `embedded`: the kernel carries it; `dwarf`: pahole made it; `imported`: somebody gave it to us. */
 export type Origin = 'embedded' | 'dwarf' | 'imported'
 
+/** In descending order. */
+export const VERIFIED = ['signed-index', 'package', 'index', 'none'] as const
+export type Verified = (typeof VERIFIED)[number]
+
 /** Where a BTF comes from, kept with every build and shown to whoever asks (DESIGN 2). */
 export interface Provenance {
   /** The source's id, or `import`. */
@@ -14,8 +18,11 @@ export interface Provenance {
   readonly url: string | null
   /** Digest of the package file; null where it was not read to its end (`--unverified`). */
   readonly packageSha256: Sha256 | null
-  /** How far the package's digest was checked against an index. */
-  readonly verified: 'signed-index' | 'index' | 'none'
+  /**
+   * By what the package was checked, the strongest: its digest by an index that is signed; a signature of its own, by its
+   * distribution's key; its digest by an index that nobody signed; nothing.
+   */
+  readonly verified: Verified
   /** The running kernel's, as the image has it; that of the debug package's vmlinux where no image was read. */
   readonly buildId: string | null
   /** The id of the debug package's vmlinux, where that was read: Oracle's UEK has another one in it than it runs. */

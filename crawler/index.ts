@@ -9,6 +9,7 @@ import { listLaunchpad } from './launchpad/list.ts'
 import { pairPackages } from './pair.ts'
 import type { Found, Reader } from './reader.ts'
 import { listRepomd } from './repomd/list.ts'
+import { loadPackageTrust } from './rpm/package-trust.ts'
 import { compareRpmVersions } from './rpm/version.ts'
 import { listSnapshot } from './snapshot/list.ts'
 import type { Index, SourceFile } from './schema.ts'
@@ -63,6 +64,7 @@ export function createSources(files: readonly SourceFile[], deps: ListDeps): rea
         }
       },
       details: (files, context) => withDetails(file, files, context, deps),
+      packageTrust: (context) => loadPackageTrust(file, context, deps),
     }
   })
 }

@@ -146,6 +146,9 @@ const RpmWord = z
   .regex(/^(?:[\w.+~:/-]|\{\w+\})*$/, 'expected a part of a path')
   .refine((path) => !path.split('/').includes('..'), 'expected a path below the archive')
 
+/** `required` where every package is signed with a key that is there; else what has no signature that counts goes by its index. */
+const Signing = z.enum(['required', 'optional'])
+
 /** Folders of packages of one kind, one for each combination of the words in `each`. */
 const RpmRepo = z.strictObject({
   archive: Id,
@@ -156,6 +159,8 @@ const RpmRepo = z.strictObject({
   arches: z.array(z.enum(ARCHES)).optional(),
   /** True for what does not change any more: read once, and it may leave the mirrors. */
   frozen: z.boolean().default(false),
+  /** Whether its packages have to be signed, where it is another than that of the index. */
+  packages: Signing.optional(),
 })
 
 const RpmVersions = z.record(Id, z.array(RpmRepo).min(1))
@@ -173,6 +178,7 @@ export const RepomdIndex = z
     mirrorList: z.boolean().default(false),
     /** Where a repository has no repodata: its folders as web pages. */
     folders: z.array(RpmPath).default([]),
+    packages: Signing.default('optional'),
     versions: RpmVersions,
     names: RpmNames,
   })
@@ -187,6 +193,7 @@ export const AutoindexIndex = z
   .strictObject({
     format: z.literal('autoindex'),
     archives: z.array(Archive).min(1),
+    packages: Signing.default('optional'),
     versions: RpmVersions,
     names: RpmNames,
   })
@@ -274,6 +281,8 @@ export const SourceFile = z.strictObject({
   politeness: Politeness,
   /** What is known of BTF in images; the first that fits a kernel holds, and what fits none is learnt. */
   images: z.array(ImageFact).default([]),
+  /** By whose keys its packages are signed themselves, RPM's; a wrong signature is never taken for none. */
+  packageKeys: Keyrings.optional(),
   /** By what archives as they were are believed. */
   snapshots: z
     .strictObject({ origins: z.array(z.string()), keyrings: Keyrings, components: z.array(Id).min(1) })

@@ -3,6 +3,7 @@ import type { Http } from '../core/http.ts'
 import type { Arch } from '../core/kernel.ts'
 import type { KernelPackage, PackageFile } from '../core/kernel-package.ts'
 import type { Log } from '../core/log.ts'
+import type { PayloadProof, SignedHead } from '../core/package-proof.ts'
 
 /**
  * `ILL`: a mirror could not be asked. `MALFORMED`: an index that contradicts its format. `BAD_DIGEST`: an index that
@@ -80,6 +81,16 @@ export interface Listing {
   readonly partial?: boolean
 }
 
+/** Whose key signed a package, and what of that the payload has yet to show; or why nobody's did. */
+export type PackageJudgement =
+  { readonly by: string; readonly proof: PayloadProof | null } | { readonly by: null; readonly why: string }
+
+/** Tells of packages whether they are signed by whom a source trusts. */
+export interface PackageTrust {
+  /** Throws `BAD_SIGNATURE` for a signature of a known key that is not of this package, or of another than was asked for. */
+  judge(file: PackageFile, url: string, head: SignedHead): Promise<PackageJudgement>
+}
+
 /** A distribution that can be asked. */
 export interface Source {
   readonly id: string
@@ -92,4 +103,6 @@ export interface Source {
    * To be called for what is about to be downloaded and nothing else. What nobody tells anything about stays as it is.
    */
   details?(files: readonly PackageFile[], context: CrawlContext): Promise<readonly PackageFile[]>
+  /** Null where no keys for its packages are there. Throws as `list` does for keyrings. */
+  packageTrust?(context: CrawlContext): Promise<PackageTrust | null>
 }

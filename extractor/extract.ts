@@ -58,7 +58,8 @@ async function searchInput(
 ): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
   const { release, forceDwarf, jobs, signal, expected = null } = options
   const tempSpace = spaceOf(options)
-  const wanted = { release, forceDwarf, jobs, signal, expected, tempPath, tempSpace }
+  const judge = options.judgeHead === undefined ? {} : { judgeHead: options.judgeHead }
+  const wanted = { release, forceDwarf, jobs, signal, expected, tempPath, tempSpace, ...judge }
   let check: PayloadCheck | null = null
   let ids: KernelIds = { buildId: null, banner: null }
   const events = {

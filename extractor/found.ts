@@ -10,7 +10,10 @@ export type Found = Facts &
 type Facts = Pick<KernelFacts, 'buildId' | 'banner'> & { readonly warnings: readonly string[] }
 
 /** What is looked for, and what it takes. */
-export interface Job extends Pick<ExtractOptions, 'release' | 'forceDwarf' | 'jobs' | 'signal'> {
+export interface Job extends Pick<
+  ExtractOptions,
+  'release' | 'forceDwarf' | 'jobs' | 'signal' | 'judgeHead'
+> {
   readonly expected: Expected | null
   /** Where a vmlinux can be written; nothing is there yet. */
   readonly tempPath: string

@@ -20,7 +20,7 @@ import { type Extracted, ExtractError, type ExtractInput, type ExtractOptions } 
 
 export interface ModulesOptions extends Pick<
   ExtractOptions,
-  'release' | 'tempDir' | 'jobs' | 'signal' | 'onProgress'
+  'release' | 'tempDir' | 'jobs' | 'signal' | 'onProgress' | 'judgeHead'
 > {
   /** Raw BTF of the kernel that the modules are of. */
   readonly base: Uint8Array
@@ -87,14 +87,15 @@ export function mergeModules(base: Uint8Array, modules: readonly Pick<ModuleBtf,
 type Collected = Pick<ExtractedModules, 'modules' | 'untyped' | 'refused'>
 
 async function collect(stream: ByteStream, base: ModuleBase, options: ModulesOptions): Promise<Collected> {
-  const { jobs, signal } = options
+  const { jobs, signal, judgeHead } = options
+  const judge = judgeHead === undefined ? {} : { judgeHead }
   const collection = new Collection(stream.name, base, options)
   let check: PayloadCheck | null = null
   const onPayload = (payload: PayloadCheck): void => void (check = payload)
   const queue = new PQueue({ concurrency: Math.max(1, jobs) })
   let release = options.release
   try {
-    for await (const entry of packageEntries(stream, { jobs, signal, onPayload })) {
+    for await (const entry of packageEntries(stream, { jobs, signal, onPayload, ...judge })) {
       const path = entry.kind === 'file' && entry.sizeBytes > 0 ? modulePathOf(entry.path) : null
       if (path === null || (options.release !== null && path.release !== options.release)) continue
       release ??= path.release

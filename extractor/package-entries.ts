@@ -6,8 +6,7 @@ import { decompress } from './codec.ts'
 import { readCpio } from './cpio.ts'
 import type { Job } from './found.ts'
 import { KIND_BYTES, kindOf } from './kind.ts'
-import { readRpmHead } from './rpm.ts'
-import { unpackPayload } from './search-rpm.ts'
+import { readJudgedHead, unpackPayload } from './search-rpm.ts'
 import { readTar } from './tar.ts'
 import { ExtractError } from './types.ts'
 
@@ -17,7 +16,7 @@ import { ExtractError } from './types.ts'
  */
 export async function* packageEntries(
   file: ByteStream,
-  job: Pick<Job, 'jobs' | 'signal' | 'onPayload'>,
+  job: Pick<Job, 'jobs' | 'signal' | 'onPayload' | 'judgeHead'>,
   depth = 0,
 ): AsyncGenerator<ArchiveEntry, void, undefined> {
   if (depth > limits.package.maxDepth) {
@@ -26,8 +25,9 @@ export async function* packageEntries(
   const kind = kindOf(await file.peek(KIND_BYTES), file.name)
   if (kind === 'tar') return yield* readTar(file)
   if (kind === 'rpm') {
-    const head = await readRpmHead(file)
-    const payload = await unpackPayload(file, head, job, { isInput: depth === 0 })
+    const where = { isInput: depth === 0 }
+    const head = await readJudgedHead(file, job, where)
+    const payload = await unpackPayload(file, head, job, where)
     return yield* within(payload, file.name, (stream) => readCpio(stream, head.files))
   }
   if (kind === 'ar') {

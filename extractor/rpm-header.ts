@@ -5,6 +5,8 @@ import { ExtractError } from './types.ts'
 /** Tags that are read; lib/rpmtag.h of RPM. */
 export const RpmTag = {
   NAME: 1000,
+  VERSION: 1001,
+  RELEASE: 1002,
   FILE_SIZES: 1028,
   FILE_MODES: 1030,
   FILE_FLAGS: 1037,
@@ -22,8 +24,16 @@ export const RpmTag = {
 
 /** Tags of the signature header, whose numbers overlap with those of the other. */
 export const RpmSignatureTag = {
+  /** OpenPGP signatures of the header: by DSA, ECDSA or EdDSA, and by RSA. */
+  DSA_OF_HEADER: 267,
+  RSA_OF_HEADER: 268,
   SHA1_OF_HEADER: 269,
   SHA256_OF_HEADER: 273,
+  /** OpenPGP signatures of the header, any number of them in base64: RPM 4.20 and later. */
+  OPENPGP: 278,
+  /** OpenPGP signatures of header and payload: by RSA, and by others. */
+  RSA: 1002,
+  DSA: 1005,
   /** Of the header and the payload. */
   MD5: 1004,
 } as const

@@ -115,6 +115,7 @@ export function writeRpm(files: Readonly<Record<string, Uint8Array>>, how: HandM
     1037: int32(paths.map(() => 0)),
     1039: texts(paths.map(() => 'root')),
     1040: texts(paths.map(() => 'root')),
+    1044: text('kernel-sample-1-1.src.rpm'),
     1095: int32(paths.map(() => 1)),
     1096: int32(inodes),
     1116: int32(paths.map((path) => dirs.indexOf(`/${dirname(path)}/`))),

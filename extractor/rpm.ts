@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { SignedHead } from '../core/package-proof.ts'
 import type { ByteStream } from './byte-stream.ts'
 import type { ListedFile } from './cpio.ts'
 import { RpmHeader, RpmSignatureTag as SignatureTag, RpmTag as Tag } from './rpm-header.ts'
@@ -13,6 +14,7 @@ export interface RpmHead {
   readonly compressor: string
   /** The digest that the payload, as it is stored, must have; null where the package states none that is known here. */
   readonly payloadDigest: PayloadDigest | null
+  readonly signed: SignedHead
 }
 
 export interface PayloadDigest {
@@ -64,6 +66,28 @@ export async function readRpmHead(stream: ByteStream): Promise<RpmHead> {
     files: listFiles(header, stream.name),
     compressor: header.string(Tag.PAYLOAD_COMPRESSOR) ?? 'gzip',
     payloadDigest: payloadDigest(header, signature),
+    signed: signedHead(header, signature),
+  }
+}
+
+/** Digests by which a header vouches for its payload. */
+const VOUCHING: ReadonlySet<string> = new Set(['sha256', 'sha384', 'sha512'])
+
+function signedHead(header: RpmHeader, signature: RpmHeader): SignedHead {
+  const binaries = (...tags: readonly number[]): Buffer[] =>
+    tags.map((tag) => signature.binary(tag)).filter((found) => found !== null)
+  const texts = signature.strings(SignatureTag.OPENPGP) ?? []
+  return {
+    name: header.string(Tag.NAME),
+    version: header.string(Tag.VERSION),
+    release: header.string(Tag.RELEASE),
+    header: header.bytes,
+    ofHeader: [
+      ...texts.map((text) => Buffer.from(text, 'base64')),
+      ...binaries(SignatureTag.RSA_OF_HEADER, SignatureTag.DSA_OF_HEADER),
+    ],
+    ofPackage: binaries(SignatureTag.RSA, SignatureTag.DSA),
+    vouchesForPayload: VOUCHING.has(ownPayloadDigest(header)?.algorithm ?? ''),
   }
 }
 
@@ -101,13 +125,17 @@ function checkHeaderDigest(header: RpmHeader, signature: RpmHeader, name: string
 
 /** The payload's own digest (RPM 4.14 and later), or the MD5 of header and payload that all before 6 have. */
 function payloadDigest(header: RpmHeader, signature: RpmHeader): PayloadDigest | null {
-  const expected = header.string(Tag.PAYLOAD_DIGEST)?.toLowerCase()
-  const algorithm = ALGORITHMS[header.numbers(Tag.PAYLOAD_DIGEST_ALGO)?.[0] ?? 0]
-  if (expected !== undefined && algorithm !== undefined) {
-    return { algorithm, expected, prefix: new Uint8Array(0) }
-  }
+  const own = ownPayloadDigest(header)
+  if (own !== null) return own
   const md5 = signature.binary(SignatureTag.MD5)?.toString('hex')
   return md5 === undefined ? null : { algorithm: 'md5', expected: md5, prefix: header.bytes }
+}
+
+function ownPayloadDigest(header: RpmHeader): PayloadDigest | null {
+  const expected = header.string(Tag.PAYLOAD_DIGEST)?.toLowerCase()
+  const algorithm = ALGORITHMS[header.numbers(Tag.PAYLOAD_DIGEST_ALGO)?.[0] ?? 0]
+  if (expected === undefined || algorithm === undefined) return null
+  return { algorithm, expected, prefix: new Uint8Array(0) }
 }
 
 function listFiles(header: RpmHeader, name: string): ListedFile[] {

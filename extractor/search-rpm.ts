@@ -4,6 +4,7 @@ import { isCpio, type ListedFile, readCpio } from './cpio.ts'
 import { limits } from '../core/limits.ts'
 import type { Found, Job, Surroundings } from './found.ts'
 import { candidateAt } from './members.ts'
+import type { PayloadProof } from '../core/package-proof.ts'
 import { PayloadCheck } from './payload-check.ts'
 import { readRpmHead, type RpmHead } from './rpm.ts'
 import { noKernel, type Open, searchArchive, severalKernels } from './search-archive.ts'
@@ -19,7 +20,7 @@ export async function searchRpm(
   where: Surroundings,
   open: Open,
 ): Promise<Found | null> {
-  const head = await readRpmHead(file)
+  const head = await readJudgedHead(file, job, where)
   const wanted = chooseKernel(head.files, job.release, file.name)
   const payload = new ByteStream(await unpackPayload(file, head, job, where), file.name)
   try {
@@ -53,10 +54,26 @@ function chooseKernel(
   return { release: chosen, files: inodes.size }
 }
 
+/** A package's head, and what has to see the payload for it to be believed. */
+export interface JudgedHead extends RpmHead {
+  readonly proof: PayloadProof | null
+}
+
+/** Reads the head of a package; that of the input itself is judged first. Throws as `readRpmHead`, and what the judge throws. */
+export async function readJudgedHead(
+  file: ByteStream,
+  job: Pick<Job, 'judgeHead'>,
+  where: Pick<Surroundings, 'isInput'>,
+): Promise<JudgedHead> {
+  const head = await readRpmHead(file)
+  const proof = where.isInput ? await job.judgeHead?.(head.signed) : null
+  return { ...head, proof: proof ?? null }
+}
+
 /** The payload of a package whose head was read, unpacked. Throws ExtractError `MALFORMED` or `UNSUPPORTED`. */
 export async function unpackPayload(
   file: ByteStream,
-  head: RpmHead,
+  head: JudgedHead,
   job: Pick<Job, 'jobs' | 'signal' | 'onPayload'>,
   where: Pick<Surroundings, 'isInput'>,
 ): Promise<AsyncIterable<Uint8Array>> {
@@ -83,12 +100,13 @@ export async function unpackPayload(
 /** The payload as it is stored, hashed where the rest of it will be read too: in a file that is the input itself. */
 function checked(
   file: ByteStream,
-  head: RpmHead,
+  head: JudgedHead,
   job: Pick<Job, 'onPayload'>,
   where: Pick<Surroundings, 'isInput'>,
 ): AsyncIterable<Uint8Array> {
-  if (head.payloadDigest === null || !where.isInput) return file.rest()
-  const check = new PayloadCheck(head.payloadDigest, file.name)
+  const { payloadDigest, proof } = head
+  if ((payloadDigest === null && proof === null) || !where.isInput) return file.rest()
+  const check = new PayloadCheck(payloadDigest, proof, file.name)
   job.onPayload(check)
   return check.tap(file.rest())
 }

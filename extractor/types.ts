@@ -2,6 +2,7 @@ import { HubError } from '../core/errors.ts'
 import type { Sha256 } from '../core/digest.ts'
 import type { Arch } from '../core/kernel.ts'
 import type { Log } from '../core/log.ts'
+import type { HeadJudge } from '../core/package-proof.ts'
 import type { TempSpace } from './temp-space.ts'
 
 /**
@@ -77,6 +78,8 @@ export interface ExtractOptions {
   /** The room there, shared with all jobs that use the same folder; without, nobody else's files are reckoned with. */
   readonly tempSpace?: TempSpace
   readonly expected?: Expected | null
+  /** Asked of an RPM package that is the input itself; what it throws ends the extraction. */
+  readonly judgeHead?: HeadJudge
   /** Cores that pahole may use. */
   readonly jobs: number
   readonly signal: AbortSignal

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { limits } from '../core/limits.ts'
+import { VERIFIED } from '../core/provenance.ts'
 
 /**
  * What goes over the wire between a hub and its clients, as schemas. Names are `snake_case`, digests are sha256 in
@@ -70,7 +71,7 @@ export const Provenance = z
     package_version: z.string().nullable(),
     url: z.string().nullable(),
     package_sha256: sha256.nullable(),
-    verified: z.enum(['signed-index', 'index', 'none']),
+    verified: z.enum(VERIFIED),
     build_id: z.string().nullable().meta({ description: "The running kernel's." }),
     debug_build_id: z
       .string()

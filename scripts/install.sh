@@ -9,7 +9,7 @@ hub='xz:xz-utils zstd:zstd bzip2:bzip2 pahole:dwarves clang:clang gcc:gcc g++:g+
   /usr/include/bpf/libbpf.h:libbpf-dev /usr/include/libelf.h:libelf-dev'
 test="$hub
   bpftool:bpftool readelf:binutils dpkg-deb:dpkg apt-ftparchive:apt-utils gpg:gnupg lz4:lz4 curl:curl wget:wget
-  rpmbuild:rpm bsdtar:libarchive-tools cpio:cpio dwz:dwz
+  rpmbuild:rpm gpg1:gnupg1 bsdtar:libarchive-tools cpio:cpio dwz:dwz
   busybox:busybox-static dash:dash shellcheck:shellcheck nginx:nginx-light wrk:wrk execsnoop:libbpf-tools
   debuginfod-find:debuginfod bpftrace:bpftrace
   rpmbuild:rpm createrepo_c:createrepo-c apache2:apache2-bin /etc/mime.types:media-types"

@@ -19,10 +19,12 @@ export function missingAptTool(): string | null {
 /** A throw-away OpenPGP key in a GnuPG home of its own. */
 export interface TestKey {
   readonly fingerprint: string
+  /** GnuPG's folder with the secret key. */
+  readonly home: string
   /** Armoured public key. */
   readonly publicKey: string
   clearsign(text: string): Buffer
-  detach(text: string, armor?: boolean): Buffer
+  detach(text: string | Uint8Array, armor?: boolean): Buffer
   remove(): void
 }
 
@@ -32,6 +34,8 @@ export interface TestKeyOptions {
   /** What time GnuPG thinks it is: `20200101T000000`. */
   readonly at?: string
   readonly digest?: string
+  /** GnuPG's word; `rsa2048` by default. */
+  readonly algorithm?: 'rsa2048' | 'ed25519' | 'nistp256'
 }
 
 /** Makes a key with gpg. */
@@ -39,15 +43,17 @@ export function makeKey(options: TestKeyOptions = {}): TestKey {
   const home = mkdtempSync(join(tmpdir(), 'gpg-'))
   const time = options.at === undefined ? [] : ['--faked-system-time', options.at]
   const weak = options.digest === undefined ? [] : ['--digest-algo', options.digest]
-  const gpg = (args: readonly string[], input = ''): Buffer =>
+  const gpg = (args: readonly string[], input: string | Uint8Array = ''): Buffer =>
     execFileSync('gpg', ['--homedir', home, '--batch', '--quiet', '--no-tty', ...time, ...weak, ...args], {
       input,
       stdio: ['pipe', 'pipe', 'pipe'],
     })
   const name = 'Test Archive <archive@example.org>'
-  gpg(['--passphrase', '', '--quick-gen-key', name, 'rsa2048', 'sign', options.expires ?? 'never'])
+  const { algorithm = 'rsa2048', expires = 'never' } = options
+  gpg(['--passphrase', '', '--quick-gen-key', name, algorithm, 'sign', expires])
   const listing = gpg(['--with-colons', '--list-keys']).toString()
   return {
+    home,
     fingerprint: /^fpr:+([0-9A-F]+):/m.exec(listing)?.[1] ?? '',
     publicKey: gpg(['--armor', '--export']).toString(),
     clearsign: (text) => gpg(['--clearsign'], text),

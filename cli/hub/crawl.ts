@@ -10,6 +10,7 @@ import {
   type CrawlContext,
   type CrawlScope,
   type IndexReport,
+  type PackageTrust,
   selectPackages,
   type Source,
 } from '../../crawler/index.ts'
@@ -248,11 +249,13 @@ export async function runCrawl(
   const queue = new PQueue({ concurrency: options.jobs })
   const builds: BuildOutcome[] = []
   const probes = createProbes(deps)
+  const trusts = await trustsOf(todo, deps)
   const work = todo.map((planned) =>
     queue.add(async () => {
       // What is still queued when the run is interrupted was not tried: it is neither done nor failed.
       if (signal.aborted) return
-      const outcome = await ingestOne(planned, options, probes, deps)
+      const trust = trusts.get(planned.pkg.source) ?? null
+      const outcome = await ingestOne(planned, { ...options, trust }, probes, deps)
       if (outcome !== null) builds.push(outcome)
     }),
   )
@@ -277,10 +280,23 @@ export async function runCrawl(
   }
 }
 
+/** By whose keys packages of each source are signed: loaded before anything is fetched, as a keyring may be damaged. */
+async function trustsOf(
+  todo: readonly PlannedPackage[],
+  deps: CrawlDeps,
+): Promise<ReadonlyMap<string, PackageTrust | null>> {
+  const wanted = new Set(todo.map(({ pkg }) => pkg.source))
+  const trusts = new Map<string, PackageTrust | null>()
+  for (const source of deps.sources.filter(({ id }) => wanted.has(id))) {
+    trusts.set(source.id, (await source.packageTrust?.(contextOf(source.id, deps))) ?? null)
+  }
+  return trusts
+}
+
 /** One build to its end; a failure is recorded with its reason. Null where the run was interrupted in it. */
 async function ingestOne(
   planned: PlannedPackage,
-  options: CrawlOptions,
+  options: CrawlOptions & { readonly trust: PackageTrust | null },
   probes: Probes,
   deps: CrawlDeps,
 ): Promise<BuildOutcome | null> {
@@ -311,6 +327,7 @@ async function ingestOne(
         details: (files) => Promise.resolve(source?.details?.(files, context) ?? files),
         forceDwarf: options.forceDwarf,
         verify: options.verify,
+        trust: options.trust,
         jobs: options.paholeJobs,
         modules: planned.modules,
         signal,

@@ -96,8 +96,8 @@ async function readModules(
   const { jobs, signal } = options
   const how = { base: btf, release: pkg.kernel.release, tempDir, jobs, signal }
   const readOne = async (files: readonly PackageFile[]): Promise<ExtractedModules> => {
-    const { result } = await reader.readAny(files, (input, onProgress) =>
-      extractModules(input, { ...how, onProgress }),
+    const { result } = await reader.readAny(files, (input, watch) =>
+      extractModules(input, { ...how, ...watch }),
     )
     return result
   }

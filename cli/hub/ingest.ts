@@ -4,6 +4,7 @@ import type { Http } from '../../core/http.ts'
 import { type KernelPackage, type PackageFile, packageKey } from '../../core/kernel-package.ts'
 import type { Log } from '../../core/log.ts'
 import { withTempFile } from '../../core/temp-file.ts'
+import type { Verified } from '../../core/provenance.ts'
 import { hubVersion } from '../../core/version.ts'
 import { extract, type Extracted, type KernelIds, NoBtfError, type TempSpace } from '../../extractor/index.ts'
 import { type BlobStore, type Build, type Catalog, StoreError } from '../../store/index.ts'
@@ -126,7 +127,7 @@ async function record(
       packageVersion: file.version,
       url,
       packageSha256: extracted.sha256,
-      verified: !options.verify || file.sha256 === null ? 'none' : file.signed ? 'signed-index' : 'index',
+      verified: options.verify ? verifiedBy(found) : 'none',
       ...identityOf(found),
       paholeVersion: extracted.paholeVersion,
       paholeFlags: extracted.paholeFlags,
@@ -136,10 +137,19 @@ async function record(
   })
 }
 
+/** What was read to its end was held against what its index says, and the package's own signature. */
+function verifiedBy({ file, signer }: FoundBtf): Verified {
+  if (file.sha256 !== null && file.signed) return 'signed-index'
+  if (signer !== null) return 'package'
+  return file.sha256 === null ? 'none' : 'index'
+}
+
 interface FoundBtf {
   readonly file: PackageFile
   readonly url: string
   readonly extracted: Extracted
+  /** Whose key signed the package itself; null where none did. */
+  readonly signer: string | null
   /** True where it came from a debug package. */
   readonly isDebug: boolean
   /** What the image says of itself, where one was read besides. */
@@ -235,12 +245,12 @@ async function extractFirst(
   let image: KernelIds | null = null
   for (const { files, isDebug, forBtf } of worthReading(pkg, options.forceDwarf)) {
     try {
-      const { file, url, result } = await withRoom(
+      const { file, url, result, signer } = await withRoom(
         spoolPath === null ? [] : files,
         options,
         deps,
         (onWrite) =>
-          reader.readAny(files, (input, onProgress) =>
+          reader.readAny(files, (input, watch) =>
             extract(
               spoolPath === null ? input : { ...input, bytes: spool(input.bytes, spoolPath, onWrite) },
               {
@@ -254,12 +264,12 @@ async function extractFirst(
                 jobs: options.jobs,
                 signal: options.signal,
                 log: deps.log,
-                onProgress,
+                ...watch,
               },
             ),
           ),
       )
-      if (forBtf) return { file, url, extracted: result, isDebug, image }
+      if (forBtf) return { file, url, extracted: result, signer, isDebug, image }
       image = result
     } catch (err) {
       // The BTF is worth having without the id of an image that nobody has any more; banners still find it.

@@ -4,7 +4,10 @@ import { type Http, HttpError } from '../../core/http.ts'
 import type { PackageFile } from '../../core/kernel-package.ts'
 import { limits } from '../../core/limits.ts'
 import type { Log } from '../../core/log.ts'
+import type { HeadJudge } from '../../core/package-proof.ts'
+import type { PackageTrust } from '../../crawler/index.ts'
 import { ExtractError, type ExtractInput, NoBtfError } from '../../extractor/index.ts'
+import { packageWitness } from './package-witness.ts'
 
 /**
  * `GONE`: no mirror has the package any more. `BAD_DIGEST`: on every mirror it is something else than the index says.
@@ -21,6 +24,8 @@ export interface Meter {
 export interface ReadOptions {
   /** Read packages to their end and compare their digest with the index before anything is published. */
   readonly verify: boolean
+  /** Who tells whether packages are signed; null where nobody's keys are there. */
+  readonly trust?: PackageTrust | null
   readonly signal: AbortSignal
   readonly onProgress: (phase: string, bytesRead: number) => void
   /** What is told of packages that are about to be read, where their index said too little. */
@@ -33,11 +38,23 @@ interface WasRead {
   readonly bytesRead: number
 }
 
-/** Reads a package; it tells how far it is. */
+/** Reads a package; it tells how far it is, and asks whether its head is believed. */
 export type Read<T extends WasRead> = (
   input: ExtractInput,
-  onProgress: (phase: string, bytesRead: number) => void,
+  watch: {
+    readonly onProgress: (phase: string, bytesRead: number) => void
+    readonly judgeHead: HeadJudge
+  },
 ) => Promise<T>
+
+/** What reading a package gave, and where it is from. */
+export interface ReadPackage<T extends WasRead> {
+  readonly file: PackageFile
+  readonly url: string
+  readonly result: T
+  /** Fingerprint of the key that signed the package itself; null where none that counts did, or not all was read. */
+  readonly signer: string | null
+}
 
 export interface PackageReader {
   /**
@@ -47,10 +64,7 @@ export interface PackageReader {
    * something wrong before one that was ill, that before one that had nothing. Throws {@link IngestError}, HttpError, and what `read`
    * throws; a NoBtfError with a digest only where that is right.
    */
-  readAny<T extends WasRead>(
-    files: readonly PackageFile[],
-    read: Read<T>,
-  ): Promise<{ readonly file: PackageFile; readonly url: string; readonly result: T }>
+  readAny<T extends WasRead>(files: readonly PackageFile[], read: Read<T>): Promise<ReadPackage<T>>
 }
 
 export function createPackageReader(
@@ -61,7 +75,7 @@ export function createPackageReader(
   async function readAny<T extends WasRead>(
     offered: readonly PackageFile[],
     read: Read<T>,
-  ): Promise<{ readonly file: PackageFile; readonly url: string; readonly result: T }> {
+  ): Promise<ReadPackage<T>> {
     const files = (await options.details?.(offered)) ?? offered
     const name = files[0] === undefined ? 'a package' : `${files[0].name} ${files[0].version}`
     let reason: unknown = new IngestError('GONE', `${name}: no URL is known`)
@@ -69,7 +83,7 @@ export function createPackageReader(
     for (const { file, url } of files.flatMap((one) => one.urls.map((at) => ({ file: one, url: at })))) {
       options.signal.throwIfAborted()
       try {
-        return { file, url, result: await readUrl(file, url, read) }
+        return { file, url, ...(await readUrl(file, url, read)) }
       } catch (err) {
         // A fact about the kernel, a fault of ours or of this machine: another mirror would not change it.
         if (isAbort(err) || err instanceof NoBtfError) throw err
@@ -84,7 +98,11 @@ export function createPackageReader(
     throw reason
   }
 
-  async function readUrl<T extends WasRead>(file: PackageFile, url: string, read: Read<T>): Promise<T> {
+  async function readUrl<T extends WasRead>(
+    file: PackageFile,
+    url: string,
+    read: Read<T>,
+  ): Promise<Pick<ReadPackage<T>, 'result' | 'signer'>> {
     const maxBytes = file.sizeBytes ?? limits.package.maxBytes
     const stream = await deps.http.stream(url, { signal: options.signal, maxBytes })
     if (stream === null) throw new IngestError('GONE', `${url}: not there any more`)
@@ -96,18 +114,23 @@ export function createPackageReader(
       )
     }
     const before = meter.bytes
-    const done = ({ sha256, bytesRead }: WasRead): void => {
+    const witness = packageWitness(file, url, options.trust ?? null)
+    const done = ({ sha256, bytesRead }: WasRead): string | null => {
       meter.bytes = before + bytesRead
-      if (!options.verify || file.sha256 === null || sha256 === file.sha256) return
-      throw new IngestError('BAD_DIGEST', `${url}: sha256 ${sha256}, the index says ${file.sha256}`)
+      if (!options.verify) return null
+      if (file.sha256 !== null && sha256 !== file.sha256) {
+        throw new IngestError('BAD_DIGEST', `${url}: sha256 ${sha256}, the index says ${file.sha256}`)
+      }
+      return witness.signer()
+    }
+    const onProgress = (phase: string, bytesRead: number): void => {
+      meter.bytes = before + bytesRead
+      options.onProgress(phase, meter.bytes)
     }
     try {
-      const result = await read({ name: url, bytes: stream.bytes }, (phase, bytesRead) => {
-        meter.bytes = before + bytesRead
-        options.onProgress(phase, meter.bytes)
-      })
-      done(result)
-      return result
+      const watch = { onProgress, judgeHead: witness.judge }
+      const result = await read({ name: url, bytes: stream.bytes }, watch)
+      return { result, signer: done(result) }
     } catch (err) {
       if (err instanceof NoBtfError && err.sha256 !== null) done(err)
       throw err

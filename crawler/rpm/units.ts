@@ -16,6 +16,8 @@ export interface RpmUnit extends Reportable {
   readonly names: RpmKernelNames
   /** Below a mirror's base, without a slash at its end. */
   readonly path: string
+  /** True where its packages have to be signed. */
+  readonly mustBeSigned: boolean
   readonly troubles: string[]
   bytes: number
   url: string
@@ -55,6 +57,7 @@ export function wantedUnits(file: SourceFile, index: RpmIndex, scope: CrawlScope
                 archive: repo.archive,
                 path,
                 frozen: repo.frozen,
+                mustBeSigned: (repo.packages ?? index.packages) === 'required',
                 memoKey: `rpm/1 ${[file.id, version, repo.archive, path, archName, rules].join(' ')}`,
                 troubles: [],
                 absentAt: null,
@@ -92,6 +95,7 @@ export function packagesOf(unit: RpmUnit): FoundPackage[] {
           sizeBytes: entry.sizeBytes,
           sha256: entry.sha256,
           signed: signed && entry.sha256 !== null,
+          ...(unit.mustBeSigned ? { mustBeSigned: true as const } : {}),
           ...(entry.date === null ? {} : { date: entry.date }),
         },
       },

@@ -50,11 +50,11 @@ export_keys debian-archive-removed-keys "$keyrings"/debian-archive-removed-keys.
 export_keys ubuntu-archive-keyring "$keyrings"/ubuntu-archive-keyring.gpg
 export_keys ubuntu-dbgsym-keyring "$keyrings"/ubuntu-dbgsym-keyring.gpg
 
-# rpm_keys NAME FILE…: the same of files of distribution-gpg-keys.
+# rpm_keys NAME FILE…: the same of files of distribution-gpg-keys, names as globs.
 rpm_keys() {
   name=$1
   shift
-  # shellcheck disable=SC2046 # the names have no blanks
+  # shellcheck disable=SC2046 # the names have no blanks, and stars are meant
   export_keys "$name" $(printf 'unpacked/usr/share/distribution-gpg-keys/%s\n' "$@")
 }
 rpm_keys opensuse opensuse/RPM-GPG-KEY-openSUSE opensuse/RPM-GPG-KEY-openSUSE-2022 \
@@ -64,3 +64,11 @@ rpm_keys centos centos/RPM-GPG-KEY-CentOS-7 centos/RPM-GPG-KEY-CentOS-7-aarch64 
   centos/RPM-GPG-KEY-CentOS-Official centos/RPM-GPG-KEY-CentOS-Official-SHA256
 rpm_keys rocky rocky/RPM-GPG-KEY-rockyofficial rocky/RPM-GPG-KEY-Rocky-9 rocky/RPM-GPG-KEY-Rocky-10
 rpm_keys almalinux alma/RPM-GPG-KEY-AlmaLinux-8 alma/RPM-GPG-KEY-AlmaLinux-9 alma/RPM-GPG-KEY-AlmaLinux-10
+# These sign packages only.
+rpm_keys fedora 'fedora/RPM-GPG-KEY-fedora-2[4-6]-secondary' 'fedora/RPM-GPG-KEY-fedora-2[4-9]-primary' \
+  'fedora/RPM-GPG-KEY-fedora-3?-primary' 'fedora/RPM-GPG-KEY-fedora-4?-primary'
+rpm_keys oracle oraclelinux/RPM-GPG-KEY-oracle-ol7 oraclelinux/RPM-GPG-KEY-oracle-ol8 \
+  oraclelinux/RPM-GPG-KEY-oracle-ol9
+rpm_keys amazon amazon-linux/RPM-GPG-KEY-amazon-linux-2 amazon-linux/RPM-GPG-KEY-amazon-linux-2023
+rpm_keys anolis anolis/RPM-GPG-KEY-ANOLIS
+rpm_keys redhat redhat/RPM-GPG-KEY-redhat9-release

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { parseSha256, type Sha256 } from '../../core/digest.ts'
 import { ARCHES } from '../../core/kernel.ts'
-import type { Provenance } from '../../core/provenance.ts'
+import { type Provenance, VERIFIED } from '../../core/provenance.ts'
 import {
   StoreError,
   type BlobRef,
@@ -27,7 +27,7 @@ const provenance: z.ZodType<Provenance> = z.object({
   packageVersion: z.string().nullable(),
   url: z.string().nullable(),
   packageSha256: sha256.nullable(),
-  verified: z.enum(['signed-index', 'index', 'none']),
+  verified: z.enum(VERIFIED),
   buildId: z.string().nullable(),
   // Rows of the time before both ids were kept have one only.
   debugBuildId: z.string().nullable().default(null),

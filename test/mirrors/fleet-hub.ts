@@ -13,7 +13,7 @@ import { noProgress } from '../../core/progress.ts'
 import { packageRoot } from '../../core/version.ts'
 import { createSources, type IndexCache, loadSources, memoryIndexCache } from '../../crawler/index.ts'
 import { TempSpace } from '../../extractor/index.ts'
-import { withoutKeys } from './lab.ts'
+import { withoutKeys, withoutSigning } from './lab.ts'
 import { openTestStore, type TestStore } from '../helpers/store.ts'
 
 export interface FleetCrawl {
@@ -41,10 +41,13 @@ export interface FleetHub {
 
 const DAY_MS = 24 * 3600_000
 
-export async function openFleetHub(): Promise<FleetHub> {
+/** With a `keyring`, a file, what has to be signed has to be signed with a key in it; else nothing has to be. */
+export async function openFleetHub(keyring: string | null = null): Promise<FleetHub> {
   const store = await openTestStore()
   const cache = memoryIndexCache()
-  const files = (await loadSources(join(packageRoot, 'data/sources'))).map(withoutKeys)
+  const files = (await loadSources(join(packageRoot, 'data/sources')))
+    .map(withoutKeys)
+    .map((file) => (keyring === null ? withoutSigning(file) : file))
   let aheadMs = 0
   const now = (): Date => new Date(Date.now() + aheadMs)
   return {
@@ -63,6 +66,7 @@ export async function openFleetHub(): Promise<FleetHub> {
       const arches = ['x86_64'] as const
       // No keys and no mirrors of the machine that runs the tests.
       const places = { keysDir: store.dataDir, aptRoot: store.dataDir, tempDir: store.tempDir }
+      const keys = keyring === null ? {} : { keyFiles: [keyring] }
       const deps: CrawlDeps = {
         http,
         catalog: store.catalog,
@@ -71,7 +75,7 @@ export async function openFleetHub(): Promise<FleetHub> {
         tempSpace: new TempSpace(store.tempDir),
         log: silentLog,
         now,
-        sources: createSources(source, { ...places, now }),
+        sources: createSources(source, { ...places, ...keys, now }),
         context: { http, cache, log: silentLog, signal: new AbortController().signal },
         progress: noProgress,
         onBuild: () => Promise.resolve(),

@@ -56,7 +56,7 @@ export function fleetArgs(url: string, root: string): string[] {
   ]
 }
 
-/** By which its archives are signed, under their root. */
+/** By which its archives and packages are signed, under their root. */
 export const FLEET_KEY = 'archive-key.asc'
 
 /** The first of the programs that make the mirrors and their kernels which is missing; null where all are there. */
@@ -79,6 +79,7 @@ const RECIPE = [
   'test/mirrors/kernel-rpms.ts',
   'test/mirrors/launchpad.ts',
   'test/mirrors/rpm-repository.ts',
+  'test/mirrors/sign-rpms.ts',
 ]
 
 /** The mirrors, built with the real tools where this machine has not got them yet: that takes half a minute. */
@@ -100,10 +101,10 @@ async function build(cache: string, dir: string): Promise<void> {
   chmodSync(work, 0o755)
   const key = makeKey()
   try {
-    const builder = new Builder(join(work, 'root'), join(work, 'kernels'))
+    const builder = new Builder(join(work, 'root'), join(work, 'kernels'), key)
     await addCentos(builder)
     await addAnolis(builder)
-    await addUbuntu(builder, key)
+    await addUbuntu(builder)
     writeFileSync(join(work, 'root', FLEET_KEY), key.publicKey)
     writeFileSync(join(work, 'kernels.json'), JSON.stringify(builder.kernels, null, 2))
     rmSync(join(work, 'kernels'), { recursive: true })
@@ -121,10 +122,13 @@ async function build(cache: string, dir: string): Promise<void> {
 class Builder {
   readonly kernels: FleetKernel[] = []
   readonly root: string
+  /** Of the archives, and of the packages. */
+  readonly key: TestKey
   readonly #work: string
 
-  constructor(root: string, work: string) {
+  constructor(root: string, work: string, key: TestKey) {
     this.root = root
+    this.key = key
     this.#work = work
   }
 
@@ -141,7 +145,7 @@ class Builder {
 
   async rpms(place: string, origin: FleetKernel['origin'], rpms: KernelRpms, variant = ''): Promise<void> {
     const files = await this.kernel(place, `${rpms.build}.x86_64${variant}`, origin)
-    addKernelRpms(this.root, rpms, files)
+    addKernelRpms(this.root, rpms, files, this.key)
   }
 }
 
@@ -187,8 +191,8 @@ async function addAnolis(builder: Builder): Promise<void> {
 const DDEB_KILOBYTES = 11_000
 
 /** Images in the archive, debug packages in ddebs, and a kernel that only Launchpad has kept. */
-async function addUbuntu(builder: Builder, key: TestKey): Promise<void> {
-  const { root } = builder
+async function addUbuntu(builder: Builder): Promise<void> {
+  const { root, key } = builder
   const add = (archive: string, name: string, version: string, kilobytes: number, files = {}): void =>
     addPackage(join(root, archive), 'pool/main', {
       name,

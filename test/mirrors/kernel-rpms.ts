@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import type { TestKey } from '../apt-repository.ts'
 import { buildRpms } from './rpm-repository.ts'
+import { signRpms } from './sign-rpms.ts'
 
 /** A kernel's files on this machine. */
 export interface KernelFiles {
@@ -22,15 +24,16 @@ export interface KernelRpms {
   readonly build: string
 }
 
-/** A kernel as Red Hat's kin ship it: an image package, and debuginfo with its vmlinux. */
-export function addKernelRpms(root: string, rpms: KernelRpms, files: KernelFiles): void {
+/** A kernel as Red Hat's kin ship it: an image package, and debuginfo with its vmlinux, both signed. */
+export function addKernelRpms(root: string, rpms: KernelRpms, files: KernelFiles, key: TestKey): void {
   const [version = '', release = ''] = rpms.build.split('-')
   const id = { version, release, arch: 'x86_64' }
   const modules = `/lib/modules/${files.release}`
-  buildRpms(join(root, rpms.imageDir), [
+  const images = buildRpms(join(root, rpms.imageDir), [
     { ...id, name: rpms.image, files: { [`${modules}/vmlinuz`]: files.vmlinuz } },
   ])
-  buildRpms(join(root, rpms.debugDir), [
+  const debugs = buildRpms(join(root, rpms.debugDir), [
     { ...id, name: rpms.debug, files: { [`/usr/lib/debug${modules}/vmlinux`]: files.vmlinux } },
   ])
+  signRpms([...images, ...debugs], key)
 }

@@ -35,12 +35,20 @@ export function withoutKeys(file: SourceFile): SourceFile {
   const indexes = file.indexes.map((index) =>
     'keyrings' in index && index.keyrings !== undefined ? { ...index, keyrings: none } : index,
   )
-  const { snapshots, ...rest } = file
+  const { snapshots, packageKeys: _keys, ...rest } = file
   return {
     ...rest,
     indexes,
     ...(snapshots === undefined ? {} : { snapshots: { ...snapshots, keyrings: none } }),
   }
+}
+
+/** A source that asks no package to be signed. */
+export function withoutSigning(file: SourceFile): SourceFile {
+  const indexes = file.indexes.map((index) =>
+    'packages' in index ? { ...index, packages: 'optional' as const } : index,
+  )
+  return { ...file, indexes }
 }
 
 /** A listing's builds as text: kernel, package version, images, debug packages. */

@@ -17,7 +17,7 @@ describe.skipIf(missing !== null)(
   () => {
     const lab = useMirrorLab()
     const root = join(lab.work, 'root')
-    const rpms = (dir: string, packages: readonly Omit<TestRpm, 'arch'>[]): void =>
+    const rpms = (dir: string, packages: readonly Omit<TestRpm, 'arch'>[]): string[] =>
       buildRpms(
         join(root, dir),
         packages.map((pkg) => ({ ...pkg, arch: 'x86_64' })),

@@ -55,6 +55,7 @@ describe.skipIf(mirror === null)(
         writeFileSync(files.vmlinuz, bzImage(payload('zstd', readFileSync(stripped))))
         return { release: as, ...files }
       }
+      const key = makeKey()
       const centos = {
         imageDir: 'centos-vault/7.9.2009/updates/x86_64/Packages',
         debugDir: 'centos-debuginfo/7/x86_64',
@@ -63,14 +64,15 @@ describe.skipIf(mirror === null)(
       const plain = filesOf(CENTOS)
       // No kernel of CentOS 7 was ever linked with BTF.
       writeFileSync(plain.vmlinux, withoutBtf(readFileSync(plain.vmlinux)))
-      addKernelRpms(root, { ...centos, image: 'kernel', debug: 'kernel-debuginfo' }, plain)
+      addKernelRpms(root, { ...centos, image: 'kernel', debug: 'kernel-debuginfo' }, plain, key)
       createRepo(join(root, 'centos-vault/7.9.2009/updates/x86_64'), 'xml', '.gz')
       const anolis = {
         imageDir: 'anolis/8/kernel-5.10/x86_64/os/Packages',
         debugDir: 'anolis/8/kernel-5.10/x86_64/debug/Packages',
         build: '5.10.134-16.1.an8',
       }
-      addKernelRpms(root, { ...anolis, image: 'kernel-core', debug: 'kernel-debuginfo' }, filesOf(ANOLIS))
+      const anolisNames = { image: 'kernel-core', debug: 'kernel-debuginfo' }
+      addKernelRpms(root, { ...anolis, ...anolisNames }, filesOf(ANOLIS), key)
       for (const kind of ['os', 'debug'])
         createRepo(join(root, 'anolis/8/kernel-5.10/x86_64', kind), 'sqlite', '.xz')
       addPackage(join(root, 'ubuntu'), 'pool/main', {
@@ -79,7 +81,6 @@ describe.skipIf(mirror === null)(
         arch: 'amd64',
         files: { [`boot/vmlinuz-${UBUNTU}`]: filesOf(UBUNTU).vmlinuz },
       })
-      const key = makeKey()
       const suite = { suite: 'focal', origin: 'Ubuntu', pool: 'pool/main', arches: ['amd64'] }
       writeSuite(join(root, 'ubuntu'), suite, key)
       writeFileSync(join(root, FLEET_KEY), key.publicKey)

@@ -36,10 +36,11 @@ export function rpmFileName({ name, version, release, arch }: TestRpm): string {
   return `${name}-${version}-${release}.${arch}.rpm`
 }
 
-/** Builds packages with rpmbuild into a folder, all that differ in nothing but names from one spec. */
-export function buildRpms(dir: string, packages: readonly TestRpm[]): void {
+/** Builds packages with rpmbuild into a folder, all that differ in nothing but names from one spec; gives their paths. */
+export function buildRpms(dir: string, packages: readonly TestRpm[]): string[] {
   mkdirSync(dir, { recursive: true })
   for (const pkg of packages) buildRpm(dir, pkg)
+  return packages.map((pkg) => join(dir, rpmFileName(pkg)))
 }
 
 function buildRpm(dir: string, pkg: TestRpm): void {
