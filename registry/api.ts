@@ -345,6 +345,10 @@ export const CheckAnswer = z
         ]),
         effect: z.enum(['guarded', 'fails', 'refused']),
         text: z.string().meta({ description: 'All of it in one sentence.' }),
+        modules: z
+          .array(z.string())
+          .optional()
+          .meta({ description: 'Of a missing type: modules that have it, where the hub knows them.' }),
         kernels: z
           .array(z.tuple([count, count]))
           .meta({ description: 'First and last number among `kernels`, from 0, of each run.' }),

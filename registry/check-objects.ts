@@ -6,6 +6,7 @@ import {
   type CheckResult,
   compareReleases,
   countPrograms,
+  type Finding,
   formatFinding,
   type KernelOnly,
   type ObjectCheck,
@@ -42,9 +43,16 @@ function asChecked({ kernel, provenance: { origin } }: Build): CheckedKernel & K
   return { ...kernel, hasOwnBtf: origin === 'embedded' ? true : origin === 'dwarf' ? false : null }
 }
 
-/** What objects come to on all these kernels. Throws what {@link ObjectMins.check} throws. */
+/** What a check works with. */
+export interface CheckParts {
+  readonly objectMins: Pick<ObjectMins, 'check' | 'concurrency'>
+  /** Says of what was found which modules have what is missing. */
+  readonly nameModules: (findings: readonly Finding[], signal: AbortSignal) => Promise<readonly Finding[]>
+}
+
+/** What objects come to on all these kernels. Throws what {@link ObjectMins.check} and `nameModules` throw. */
 export async function checkObjects(
-  mins: ObjectMins,
+  { objectMins: mins, nameModules }: CheckParts,
   set: ObjectSet,
   groups: readonly BuildGroup[],
   { signal, progress }: JobContext,
@@ -71,14 +79,15 @@ export async function checkObjects(
   } finally {
     queue.clear()
   }
-  return toAnswer(results, kernelOnly)
+  const findings = await nameModules(summarize(results, kernelOnly), signal)
+  return toAnswer(results, kernelOnly, findings)
 }
 
 function toAnswer(
   results: readonly CheckResult[],
   kernelOnly: ReadonlyMap<string, readonly KernelOnly[]>,
+  findings: readonly Finding[],
 ): CheckAnswer {
-  const findings = summarize(results, kernelOnly)
   const kernels = results
     .flatMap((result) => result.kernels)
     .sort((a, b) => compareText(systemOf(a), systemOf(b)) || compareReleases(a.release, b.release))
@@ -93,6 +102,7 @@ function toAnswer(
       reason: finding.reason,
       effect: finding.effect,
       text: formatFinding(finding),
+      ...(finding.modules === undefined ? {} : { modules: [...finding.modules] }),
       kernels: runsOf(finding.kernels.map((kernel) => numbers.get(kernel) as number)),
     })),
     kernel_only: [...kernelOnly].flatMap(([object, parts]) => parts.map((part) => ({ object, ...part }))),

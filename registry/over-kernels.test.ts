@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLog } from '../core/log.ts'
 import { decodeCompact } from '../minimize/index.ts'
 import { compileBpf, hasClang, kernelBtf } from '../test/helpers/clang-bpf.ts'
-import { addKernel, addTool } from '../test/helpers/registry.ts'
+import { addKernel, addModule, addTool } from '../test/helpers/registry.ts'
 import { openTestStore, type TestStore } from '../test/helpers/store.ts'
 import { CheckAnswer, Problem } from './api.ts'
 import { type RunningRegistry, startRegistry } from './server.ts'
@@ -127,6 +127,31 @@ describe.skipIf(!hasClang)('questions about all kernels (skipped without clang f
         'task.start_boottime missing before 5.10: program young will not load',
       )
       expect(answer.kernel_only).toEqual([{ object: 'tasks.bpf.o', name: 'traced', what: 'fentry' }])
+    })
+
+    it('names the module that has a missing type', async () => {
+      const other = await openTestStore()
+      const kernel = { distro: 'debian', version: '12', arch: 'x86_64', release: '6.1.0-50-amd64' } as const
+      const build = await addKernel(other, { kernel, btf: kernelBtf(NEW) })
+      await addModule(other, build, { name: 'nf_conntrack', struct: 'nf_conn' })
+      const server = await startRegistry({ ...other, log: silentLog }, { host: '127.0.0.1', port: 0 })
+      const tracker = compileBpf(`struct nf_conn { int mark; } CORE; struct nobody { int x; } CORE;
+        SEC("raw_tp/a") int p(struct nf_conn *c) { return c->mark; }
+        SEC("raw_tp/a") int q(struct nobody *n) { return n->x; }`)
+      try {
+        const answer = CheckAnswer.parse(await (await post('/v1/check', tracker, server.url)).json())
+        expect(answer.findings.map(({ subject, modules, text }) => [subject, modules, text])).toEqual([
+          [
+            'nf_conn',
+            ['nf_conntrack'],
+            'nf_conn missing on debian 12: program p will not load (a type of module nf_conntrack: needs merged BTF)',
+          ],
+          ['nobody', undefined, 'nobody missing on debian 12: program q will not load'],
+        ])
+      } finally {
+        await server.stop()
+        await other.cleanUp()
+      }
     })
 
     it('looks at those kernels only that it is asked about', async () => {

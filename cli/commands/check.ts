@@ -13,8 +13,8 @@ import {
   prepareCheck,
   summarize,
 } from '../../minimize/index.ts'
+import { nameModules } from '../../registry/index.ts'
 import { Exit, ExitCode, UsageError } from '../exit.ts'
-import { nameModules } from '../hub/check-modules.ts'
 import { groupsOfFiles, groupsOfHub, type KernelGroup } from '../hub/check-kernels.ts'
 import { withStore } from '../hub/open.ts'
 import { checkKernel, READ_AHEAD, withThreads } from '../kernel-threads.ts'
@@ -65,7 +65,9 @@ export async function check(options: CheckOptions, invocation: Invocation): Prom
     options.btf === undefined
       ? await withStore({ data: options.data, readOnly: true }, invocation, async (store) => {
           const checked = await checkOn(await groupsOfHub(store))
-          return { ...checked, findings: await nameModules(store, checked.findings) }
+          const builds = await store.catalog.builds()
+          const named = await nameModules(store, builds, checked.findings, invocation.signal)
+          return { ...checked, findings: named }
         })
       : await checkOn(await groupsOfFiles(options.btf, invocation))
   if (results.length === 0) throw new UsageError('no kernels to check on: give --btf FILE, or fill the hub')

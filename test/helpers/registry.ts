@@ -2,9 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { encodeBtf } from '../../btf/index.ts'
+import { encodeBtf, Kind, layoutDigest, mergeBtf, parseBtf } from '../../btf/index.ts'
 import type { BtfType } from '../../btf/types.ts'
 import type { Build, Tool } from '../../store/types.ts'
+import { assembleBtf, info } from './btf-bytes.ts'
 import { sampleBuild, type SampleBuild, type TestStore } from './store.ts'
 
 /**
@@ -47,6 +48,23 @@ export async function addKernel(
 ): Promise<Build> {
   await store.blobs.put(sample.btf)
   return store.catalog.addBuild(sampleBuild(sample))
+}
+
+/** Gives a build one module, which has one struct of 8 bytes without members. */
+export async function addModule(
+  store: TestStore,
+  build: Build,
+  module: { readonly name: string; readonly struct: string },
+): Promise<void> {
+  const base = parseBtf(await store.blobs.read(build.btf.digest))
+  const strings = Buffer.from(`${module.struct}\0`)
+  const split = assembleBtf({ records: [[base.strings.end, info(Kind.STRUCT), 8]], strings })
+  const merged = mergeBtf(base, [parseBtf(split, { base })])
+  await store.catalog.putModules(build.id, {
+    modules: [{ name: module.name, origin: 'embedded', btf: await store.blobs.put(split) }],
+    merged: await store.blobs.put(merged),
+    mergedLayout: layoutDigest(parseBtf(merged)),
+  })
 }
 
 /** Compiles a BPF program that reads these members of `task_struct`. Throws where clang is missing or fails. */
