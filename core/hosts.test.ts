@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, onTestFinished, vi } from 'vitest'
 import { Hosts, sleep } from './hosts.ts'
 
 const never = new AbortController().signal
@@ -26,6 +26,15 @@ it('lets no more in than the host wants, and hands places on in order', async ()
   b()
   await fourth
   expect(order).toEqual(['third', 'fourth'])
+})
+
+it('keeps nobody waiting because somebody set the clock back', async () => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const hosts = new Hosts({ others: { concurrency: 1, delayMs: 5 }, byHost: {} }, 3)
+  ;(await hosts.enter('h', never))()
+  vi.setSystemTime(new Date('2001-01-01T00:00:00Z'))
+  ;(await hosts.enter('h', never))()
 })
 
 it('keeps the delay between the starts of two requests to one host, not to two', async () => {

@@ -52,9 +52,10 @@ export class Hosts {
       else next()
     }
     try {
-      const startMs = Math.max(Date.now(), state.nextStartMs)
+      // Not the wall clock: somebody may set it.
+      const startMs = Math.max(performance.now(), state.nextStartMs)
       state.nextStartMs = startMs + state.policy.delayMs
-      await sleep(startMs - Date.now(), signal)
+      await sleep(startMs - performance.now(), signal)
     } catch (err) {
       leave()
       throw err

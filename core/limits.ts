@@ -111,6 +111,8 @@ export const limits = {
     maxXmlTextBytes: 4 * MiB,
     /** Kernel packages that one index names; Debian's longest has 400. */
     maxPackages: 200_000,
+    /** Places to try for one package; a dozen mirrors and some suites that list it make 40. */
+    maxUrls: 64,
   },
   http: {
     connectTimeoutMs: 15_000,

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { nextTry } from '../core/back-off.ts'
+import { isDue, nextTry } from '../core/back-off.ts'
 import { sha256Of } from '../core/digest.ts'
 import type { CrawlContext, CrawlScope } from './types.ts'
 
@@ -26,6 +26,7 @@ const Memo = z.object({
   /** A folder that was asked for. */
   at: z.string(),
   nextTryAt: z.iso.datetime(),
+  lastTryAt: z.iso.datetime().default(new Date(0).toISOString()),
 })
 
 /** What does not change any more will not come; what is alive may get a new repository, and should not wait for long. */
@@ -56,7 +57,7 @@ export function absencesAt(
       const wanted: (typeof units)[number][] = []
       for (const unit of units) {
         const memo = again ? null : await recall(unit)
-        if (memo !== null && Date.parse(memo.nextTryAt) > now.getTime()) {
+        if (memo !== null && !isDue(memo, now)) {
           unit.absentAt = memo.at
           unit.notBefore = memo.nextTryAt
         } else wanted.push(unit)
@@ -72,8 +73,9 @@ export function absencesAt(
         if (unit.found !== null || unit.absentAt === null || unit.troubles.length > 0) continue
         const tries = (memo?.tries ?? 0) + 1
         const maxDays = frozen ? MAX_DAYS.frozen : MAX_DAYS.alive
-        const nextTryAt = nextTry(now.toISOString(), tries, maxDays)
-        await put(unit, JSON.stringify({ tries, at: unit.absentAt, nextTryAt }))
+        const lastTryAt = now.toISOString()
+        const nextTryAt = nextTry(lastTryAt, tries, maxDays)
+        await put(unit, JSON.stringify({ tries, at: unit.absentAt, lastTryAt, nextTryAt }))
       }
     },
   }

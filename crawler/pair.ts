@@ -1,3 +1,4 @@
+import { limits } from '../core/limits.ts'
 import type { Arch } from '../core/kernel.ts'
 import type { KernelPackage, PackageFile } from '../core/kernel-package.ts'
 import type { Log } from '../core/log.ts'
@@ -72,6 +73,7 @@ export function pairPackages(
 /** One file per name. Two of one name and version with different digests are not one: the first is kept. */
 function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
   const byName = new Map<string, PackageFile>()
+  const told = new Set<string>()
   for (const file of files) {
     const known = byName.get(file.name)
     if (known === undefined) byName.set(file.name, file)
@@ -83,10 +85,12 @@ function mergeFiles(files: readonly PackageFile[], log: Log): PackageFile[] {
         ...other,
         ...best,
         sizeBytes,
-        urls: [...new Set([...best.urls, ...other.urls])],
+        urls: [...new Set([...best.urls, ...other.urls])].slice(0, limits.index.maxUrls),
       })
     } else {
-      log.warn({ name: file.name, version: file.version, urls: file.urls }, 'one package with two contents')
+      const { name, version, urls } = file
+      if (!told.has(name)) log.warn({ name, version, urls }, 'one package with two contents')
+      told.add(name)
     }
   }
   return [...byName.values()]

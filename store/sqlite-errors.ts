@@ -39,12 +39,12 @@ export function fromSqlite(act: string, err: unknown): unknown {
  * goes on meanwhile. Throws `BUSY` when that lasts, and SQLite's other errors as {@link fromSqlite} gives them.
  */
 export async function retryBusy<T>(act: string, attempt: () => Promise<T>): Promise<T> {
-  const giveUpAt = Date.now() + GIVE_UP_AFTER_MS
+  const giveUpAt = performance.now() + GIVE_UP_AFTER_MS
   for (let pauseMs = 2; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
     try {
       return await attempt()
     } catch (err) {
-      const waits = sqliteCodeOf(err)?.startsWith('SQLITE_BUSY') === true && Date.now() < giveUpAt
+      const waits = sqliteCodeOf(err)?.startsWith('SQLITE_BUSY') === true && performance.now() < giveUpAt
       if (!waits) throw fromSqlite(act, err)
     }
     await sleep(pauseMs * (0.5 + Math.random()))

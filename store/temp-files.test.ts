@@ -52,6 +52,16 @@ it('keeps a young file of a running process for a day', async () => {
   expect(await listTempFiles(dir, inHours(25))).toMatchObject([{ sizeBytes: 4, stale: true }])
 })
 
+it('removes what a dead process left with a clock that was days ahead, and nothing of one that runs', async () => {
+  const dir = await scratch()
+  const dead = await deadPid()
+  await leave(dir, `${dead}-aa.tmp`, -25 * 60 * MINUTE_MS)
+  await leave(dir, `${dead}-bb.tmp`, -23 * 60 * MINUTE_MS)
+  await leave(dir, `${process.pid}-cc.tmp`, -25 * 60 * MINUTE_MS)
+  expect(await removeStaleTempFiles(dir)).toBe(1)
+  expect((await readdir(dir)).sort()).toEqual([`${dead}-bb.tmp`, `${process.pid}-cc.tmp`].sort())
+})
+
 it('finds nothing in a folder that is not there', async () => {
   expect(await removeStaleTempFiles(join(await scratch(), 'absent'))).toBe(0)
 })

@@ -33,8 +33,11 @@ export async function listTempFiles(dir: string, now = Date.now()): Promise<read
     const stats = await stat(path).catch(() => null)
     if (stats === null) continue
     const idleMs = now - stats.mtimeMs
-    const limitMs = isOwner(Number(pid), stats.mtimeMs) ? IDLE_OF_ANY_MS : IDLE_OF_DEAD_MS
-    files.push({ path, sizeBytes: stats.size, stale: idleMs > limitMs })
+    const owned = isOwner(Number(pid), stats.mtimeMs)
+    // Written by a clock that was ahead: it would be young until that time has come.
+    const isOfFuture = !owned && -idleMs > IDLE_OF_ANY_MS
+    const stale = isOfFuture || idleMs > (owned ? IDLE_OF_ANY_MS : IDLE_OF_DEAD_MS)
+    files.push({ path, sizeBytes: stats.size, stale })
   }
   return files
 }

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue'
+import { isDue } from '../../core/back-off.ts'
 import type { Arch } from '../../core/kernel.ts'
 import { formatKernel } from '../../core/kernel.ts'
 import { describeError, isAbort } from '../../core/errors.ts'
@@ -135,23 +136,23 @@ export async function planCrawl(options: CrawlOptions, deps: CrawlDeps): Promise
   const known = new Map(builds.map((build) => [build.key, build]))
   const withModules = options.modules === true ? await deps.catalog.buildsWithModules() : null
   const failures = new Map((await deps.catalog.failures()).map((failure) => [failure.key, failure]))
-  const now = deps.now().toISOString()
+  const now = deps.now()
   const readWhole = wholeParts(indexes)
   let left = options.limit ?? Infinity
   const packages: PlannedPackage[] = []
   for (const pkg of selected) {
     const key = packageKey(pkg)
-    const isDue = (failure: Failure | null): boolean =>
-      failure === null || options.retryFailed || failure.nextTryAt <= now
+    const isReady = (failure: Failure | null): boolean =>
+      failure === null || options.retryFailed || isDue(failure, now)
     // A build whose blob was lost (and dropped) is taken in again: the same package gives the same bytes.
     const named = known.get(key) ?? null
     const build = named !== null && (await deps.blobs.size(named.btf.digest)) !== null ? named : null
     const lacksModules = withModules !== null && (named === null || !withModules.has(named.id))
     const modulesFailure = (lacksModules && failures.get(modulesKey(key))) || null
-    const modules = lacksModules && isDue(modulesFailure) && !isInFailedPart(pkg, indexes)
+    const modules = lacksModules && isReady(modulesFailure) && !isInFailedPart(pkg, indexes)
     const failure = build === null ? (failures.get(key) ?? null) : modulesFailure
     const ready =
-      build === null ? isDue(failure) && (options.forceDwarf || !isHalfListed(pkg, readWhole)) : modules
+      build === null ? isReady(failure) && (options.forceDwarf || !isHalfListed(pkg, readWhole)) : modules
     const state = stateOf(pkg, build !== null && !lacksModules, ready)
     if (state === 'new' && left-- <= 0) continue
     const bytes = bytesOf(firstRead(pkg, options.forceDwarf, build, modules))

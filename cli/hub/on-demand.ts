@@ -1,5 +1,6 @@
 import PQueue from 'p-queue'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { isDue } from '../../core/back-off.ts'
 import { describeError, isAbort } from '../../core/errors.ts'
 import type { HttpClient } from '../../core/http-client.ts'
 import { type Kernel, makeKernel, parseVersion } from '../../core/kernel.ts'
@@ -163,11 +164,10 @@ export class OnDemand implements Supplier {
     if (failure === null) return null
     const now = this.#deps.now()
     const told = `it is listed, but gave no BTF: ${failure.message}`
-    if (failure.code === 'ILL') {
-      if (now.getTime() < Date.parse(failure.lastTryAt) + ILL_AGAIN_MS) throw new SupplyError('ILL', told)
-      return null
-    }
-    return now.toISOString() < failure.nextTryAt ? { kind: 'absent', why: told } : null
+    if (isDue(failure, now)) return null
+    if (failure.code !== 'ILL') return { kind: 'absent', why: told }
+    if (now.getTime() < Date.parse(failure.lastTryAt) + ILL_AGAIN_MS) throw new SupplyError('ILL', told)
+    return null
   }
 
   async #extract(listed: ListedBuild): Promise<Supply> {
@@ -257,10 +257,13 @@ export class OnDemand implements Supplier {
     for (const { source, at } of await recordedListings(this.#deps.catalog)) {
       if (at < (oldest.get(source) ?? '~')) oldest.set(source, at)
     }
-    const limit = new Date(this.#deps.now().getTime() - this.#options.listEveryMs).toISOString()
+    const now = this.#deps.now()
+    const limit = new Date(now.getTime() - this.#options.listEveryMs).toISOString()
+    // A listing that is still to be made was noted by a clock that was wrong.
+    const isOld = (at: string): boolean => at < limit || at > now.toISOString()
     const due = this.#deps.sources.filter(
       ({ id }) =>
-        (oldest.get(id) ?? '') < limit &&
+        isOld(oldest.get(id) ?? '') &&
         performance.now() >= (this.#relistedAt.get(id) ?? -Infinity) + RELIST_MS,
     )
     for (const source of due) {

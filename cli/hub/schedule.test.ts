@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { silentLog } from '../../core/log.ts'
 import { Exit, ExitCode } from '../exit.ts'
 import { parseDuration, repeat } from './schedule.ts'
@@ -37,6 +37,23 @@ describe('repeat', () => {
     expect(began).toHaveLength(3)
     expect(began[1]! - began[0]!).toBeGreaterThan(105)
   })
+
+  it.each(['2001-01-01T00:00:00Z', '2060-01-01T00:00:00Z'])(
+    'goes on as it was told to when somebody sets the clock to %s',
+    async (time) => {
+      vi.useFakeTimers({ toFake: ['Date'] })
+      onTestFinished(() => void vi.useRealTimers())
+      const abort = new AbortController()
+      const began: number[] = []
+      const work = (): Promise<void> => {
+        vi.setSystemTime(new Date(time))
+        if (began.push(performance.now()) === 3) abort.abort()
+        return Promise.resolve()
+      }
+      await repeat(50, work, { signal: abort.signal, log: silentLog, random: () => 0 })
+      expect(began[2]! - began[0]!).toBeGreaterThan(95)
+    },
+  )
 
   it('ends at once when it is told to, in a run as in a pause', async () => {
     const abort = new AbortController()

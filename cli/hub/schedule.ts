@@ -25,7 +25,8 @@ export async function repeat(
 ): Promise<void> {
   const { signal, log, random } = deps
   while (!signal.aborted) {
-    const nextAt = Date.now() + everyMs + random() * everyMs * 0.1
+    // Not the wall clock: somebody may set it.
+    const nextAt = performance.now() + everyMs + random() * everyMs * 0.1
     try {
       await work()
     } catch (err) {
@@ -35,7 +36,7 @@ export async function repeat(
         log.error({ reason: describeError(err) }, 'a crawl failed; the next one is due')
     }
     try {
-      await sleep(nextAt - Date.now(), signal)
+      await sleep(nextAt - performance.now(), signal)
     } catch {
       return
     }
