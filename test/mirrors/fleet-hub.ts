@@ -23,6 +23,8 @@ export interface FleetCrawl {
   readonly mirrors: readonly string[]
   readonly release?: RegExp
   readonly jobs?: number
+  /** How long silence is borne; long by default, as a busy machine is silent too. */
+  readonly idleTimeoutMs?: number
   readonly modules?: boolean
 }
 
@@ -54,13 +56,14 @@ export async function openFleetHub(keyring: string | null = null): Promise<Fleet
     store,
     cache,
     laterByDays: (days) => void (aheadMs += days * DAY_MS),
-    async crawl({ distro, versions, mirrors, release = null, jobs = 2, modules = false }) {
+    async crawl({ distro, versions, mirrors, release = null, jobs = 2, modules = false, ...patience }) {
+      const { idleTimeoutMs = 30_000 } = patience
       const http = createHttp({
         userAgent: hubUserAgent('https://example.org'),
         hosts: politeHosts,
         log: silentLog,
         env: {},
-        bounds: { tries: 2, backoffBaseMs: 5, backoffMaxMs: 10, idleTimeoutMs: 500, maxRedirects: 3 },
+        bounds: { tries: 2, backoffBaseMs: 5, backoffMaxMs: 10, idleTimeoutMs, maxRedirects: 3 },
       })
       const source = files.filter(({ id }) => id === distro)
       const arches = ['x86_64'] as const
