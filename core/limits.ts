@@ -58,6 +58,8 @@ export const limits = {
   module: {
     /** One module, unpacked; amdgpu with its DWARF has some 200 MB. */
     maxBytes: 512 * MiB,
+    /** Compressed modules that one program unpacks one after the other; starting it costs more than most of them. */
+    batchBytes: 8 * MiB,
     /** Modules of one kernel; Ubuntu's have 7,000. */
     maxCount: 50_000,
     /** BTF of all modules of a kernel together; Debian's 4,000 have 40 MB. */

@@ -46,10 +46,13 @@ export interface Decompression {
   readonly maxBytes: number
   /** xz blocks that are unpacked at a time. */
   readonly threads: number
+  /** True for files one after the other; else bytes behind the first xz stream are left alone. */
+  readonly isConcatenated?: boolean
 }
 
 /**
- * Unpacks a stream; leaving the loop ends the program that does it. Bytes behind the first xz stream are left alone. Throws ExtractError `MALFORMED`, `LIMIT` or `TOOL`, and what the source throws.
+ * Unpacks a stream; leaving the loop ends the program that does it. Throws ExtractError `MALFORMED`, `LIMIT` or `TOOL`,
+ * and what the source throws.
  */
 export function decompress(
   codec: Codec,
@@ -75,13 +78,8 @@ function unpack(
     case 'xz':
     case 'lzma': {
       const bounds = [`--memlimit-decompress=${memory}`, `--threads=${how.threads}`]
-      return filterThrough(
-        XZ,
-        ['-dcq', `--format=${codec}`, '--single-stream', ...bounds],
-        source,
-        name,
-        signal,
-      )
+      const reach = how.isConcatenated === true ? [] : ['--single-stream']
+      return filterThrough(XZ, ['-dcq', `--format=${codec}`, ...reach, ...bounds], source, name, signal)
     }
     case 'zstd':
       return filterThrough(ZSTD, ['-dcq', `--memory=${memory / (1 << 20)}MB`], source, name, signal)

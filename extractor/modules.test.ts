@@ -128,6 +128,41 @@ describe('modules with BTF of their own', () => {
   })
 })
 
+describe('modules that are compressed', () => {
+  it('are told of one by one where one does not unpack', async () => {
+    const third = await makeModule(join(dir, 'kernel'), kernel, 'three')
+    for (const codec of ['xz', 'zstd'] as const) {
+      const [a, b, c] = [one.ko, two.ko, third.ko].map((ko) => compress(codec, ko)) as [
+        Buffer,
+        Buffer,
+        Buffer,
+      ]
+      const broken = Buffer.from(b)
+      broken.fill(0xff, broken.byteLength >> 1, (broken.byteLength >> 1) + 40)
+      const ending = codec === 'xz' ? 'xz' : 'zst'
+      const files = { one: a, 'two-b': broken, three: c }
+      const deb = await makeDeb(
+        Object.fromEntries(Object.entries(files).map(([n, bytes]) => [`${root}/${n}.ko.${ending}`, bytes])),
+      )
+      const found = await extracted(deb)
+      expect(names(found)).toEqual(['one', 'three'])
+      expect(found.refused).toEqual([expect.stringMatching(/^two-b: /)])
+    }
+  })
+
+  it('are all there, however many wait when the package ends', async () => {
+    // Each is a batch of its own.
+    const large = Buffer.concat([one.ko, Buffer.alloc(8 << 20)])
+    const named = (name: string): Buffer =>
+      Buffer.from(large.toString('latin1').replace('name=one\0', `name=${name}\0`), 'latin1')
+    const files = Object.fromEntries(['aaa', 'bbb', 'ccc', 'ddd'].map((n) => [`${root}/${n}.ko`, named(n)]))
+    const tar = await makeTar(files)
+    for (const jobs of [1, 2]) {
+      expect(names(await extracted(tar, { jobs }))).toEqual(['aaa', 'bbb', 'ccc', 'ddd'])
+    }
+  })
+})
+
 describe('modules with DWARF', () => {
   it('are encoded on the kernel’s BTF, as pahole does it', async () => {
     const path = `usr/lib/debug/${root}/kernel/one.ko.debug`

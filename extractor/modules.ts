@@ -17,6 +17,7 @@ import { paholeAbilities } from './pahole.ts'
 import type { PayloadCheck } from './payload-check.ts'
 import { severalKernels } from './search-archive.ts'
 import { type Extracted, ExtractError, type ExtractInput, type ExtractOptions } from './types.ts'
+import { type PackedFile, unpackTogether } from './unpack-together.ts'
 
 export interface ModulesOptions extends Pick<
   ExtractOptions,
@@ -94,6 +95,17 @@ async function collect(stream: ByteStream, base: ModuleBase, options: ModulesOpt
   const onPayload = (payload: PayloadCheck): void => void (check = payload)
   const queue = new PQueue({ concurrency: Math.max(1, jobs) })
   let release = options.release
+  let batch: PackedModule[] = []
+  let batchBytes = 0
+  const takeBatch = async (): Promise<void> => {
+    const modules = batch
+    batch = []
+    batchBytes = 0
+    // As many wait as are worked on: reading goes on meanwhile, and memory stays bounded.
+    await queue.onSizeLessThan(Math.max(1, jobs))
+    void queue.add(() => collection.takeAll(modules))
+    collection.throwIfBroken()
+  }
   try {
     for await (const entry of packageEntries(stream, { jobs, signal, onPayload, ...judge })) {
       const path = entry.kind === 'file' && entry.sizeBytes > 0 ? modulePathOf(entry.path) : null
@@ -101,11 +113,12 @@ async function collect(stream: ByteStream, base: ModuleBase, options: ModulesOpt
       release ??= path.release
       if (path.release !== release) throw severalKernels(stream.name, [release, path.release])
       const packed = await readEntry(entry, stream.name)
-      // As many wait as are worked on: reading goes on meanwhile, and memory stays bounded.
-      await queue.onSizeLessThan(Math.max(1, jobs))
-      void queue.add(() => collection.take(path, packed))
-      collection.throwIfBroken()
+      batch.push({ path, packed })
+      batchBytes += packed.byteLength
+      if (batchBytes >= limits.module.batchBytes) await takeBatch()
     }
+    await takeBatch()
+    await queue.onIdle()
   } finally {
     queue.clear()
     await queue.onIdle()
@@ -113,6 +126,12 @@ async function collect(stream: ByteStream, base: ModuleBase, options: ModulesOpt
   for await (const chunk of stream.rest()) (check as PayloadCheck | null)?.update(chunk)
   ;(check as PayloadCheck | null)?.verify()
   return collection.finish()
+}
+
+/** A module as a package has it. */
+interface PackedModule {
+  readonly path: ModulePath
+  readonly packed: Uint8Array
 }
 
 async function readEntry(entry: ArchiveEntry, name: string): Promise<Uint8Array> {
@@ -155,14 +174,28 @@ class Collection {
     this.#encoding = { tempDir, signal, pahole: () => (this.#abilities ??= this.#askPahole(signal)) }
   }
 
-  /** Reads one module. What is wrong with it alone is told in the end; what stops all is kept to be thrown. */
-  async take(path: ModulePath, packed: Uint8Array): Promise<void> {
+  /** Reads modules. What is wrong with one alone is told in the end; what stops all is kept to be thrown. */
+  async takeAll(batch: readonly PackedModule[]): Promise<void> {
+    const left = new Set(batch)
+    try {
+      for await (const { of, bytes } of unpackTogether(batch.flatMap(packedFile), this.#options.signal)) {
+        left.delete(of)
+        await this.#take(of.path, () => bytes)
+        if (this.#broken !== null) return
+      }
+      for (const { path, packed } of left) await this.#take(path, () => this.#unpack(path, packed))
+    } catch (err) {
+      this.#broken ??= err as Error
+    }
+  }
+
+  async #take(path: ModulePath, unpack: () => Uint8Array | Promise<Uint8Array>): Promise<void> {
     if (this.#broken !== null) return
     try {
       if (++this.#count > limits.module.maxCount) {
         throw new ExtractError('LIMIT', `${this.#name}: more than ${limits.module.maxCount} modules`)
       }
-      const bytes = await this.#unpack(path, packed)
+      const bytes = await unpack()
       const made = await moduleBtf(readModuleFile(bytes, path), bytes, this.#base, this.#encoding)
       if (made === null) this.#untyped++
       else this.#keep(made)
@@ -228,6 +261,18 @@ class Collection {
       this.#ambiguous.add(made.name)
       this.#refused.push(`${made.name}: two modules of that name, with different types`)
     }
+  }
+}
+
+/** None where it is not compressed, or nobody can unpack it. */
+function packedFile(module: PackedModule): PackedFile<PackedModule>[] {
+  const { path, packed } = module
+  try {
+    const codec = codecOf(packed.subarray(0, CODEC_MAGIC_BYTES), path.stem)
+    return codec === null ? [] : [{ of: module, codec, packed }]
+  } catch (err) {
+    if (err instanceof ExtractError) return []
+    throw err
   }
 }
 
