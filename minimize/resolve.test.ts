@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { compileBpf, hasClang, kernelBtf } from '../test/helpers/clang-bpf.ts'
+import { compileBpf, hasClang, kernelBtf, withRelocationKinds } from '../test/helpers/clang-bpf.ts'
 import { coreCase } from '../test/helpers/core-case.ts'
 import { buildRelolog } from '../test/helpers/relolog.ts'
+import { ReloKind } from './index.ts'
 
 interface Row {
   readonly name: string
@@ -216,5 +217,44 @@ describe.skipIf(!hasClang)(`relocations resolve as libbpf resolves them${asked}`
     expect(result.oracle.full).toEqual(result.oracle.ours)
     expect(result.oracle.min).toEqual(result.oracle.full)
     expect(result.oracle.full.length).toBeGreaterThan(0)
+  })
+
+  it('each of the thirteen kinds, in one program', () => {
+    const field = '((struct s *)ctx)->f'
+    const asks = ['byte_offset', 'byte_size', 'field_exists', 'field_signed', 'lshift', 'rshift']
+    const program = using(
+      'struct s { int f:3; } CORE; struct only { int x; }; union like { int x; }; enum e { A = 1 };',
+      ...asks.map((ask) => `${ask}(${field})`),
+      ...['type_id_local', 'type_id_target', 'type_exists', 'type_size'].map((ask) => `${ask}(struct only)`),
+      'enumval_exists(enum e, A)',
+      'enumval(enum e, A)',
+      // The second question about this one is made into the kind that this clang does not know.
+      'type_exists(union like)',
+    )
+    let exists = 0
+    const object = withRelocationKinds(compileBpf(program), (kind) =>
+      kind === ReloKind.TYPE_EXISTS && ++exists === 2 ? ReloKind.TYPE_MATCHES : kind,
+    )
+    const kernel =
+      'struct s { int g:5; int f:9; } a; struct only { long x; } b; union like { int x; } c; enum e { A = 7 } d;'
+    const { said, object: parsed, full, oracle } = coreCase(object, kernelBtf(kernel), relolog)
+    expect(new Set(parsed.relocations.map(({ kind }) => kind))).toEqual(new Set(Object.values(ReloKind)))
+    expect(said).toEqual([
+      'byte_off = 0',
+      'byte_sz = 4',
+      'field_exists = 1',
+      'signed = 1',
+      'lshift_u64 = 50',
+      'rshift_u64 = 55',
+      `local_type_id = ${parsed.btf?.idsByName('only')[0]}`,
+      `target_type_id = ${full.idsByName('only')[0]}`,
+      'type_exists = 1',
+      'type_size = 8',
+      'enumval_exists = 1',
+      'enumval_value = 7',
+      'type_matches = 1',
+    ])
+    expect(oracle?.full).toEqual(oracle?.ours)
+    expect(oracle?.min).toEqual(oracle?.full)
   })
 })

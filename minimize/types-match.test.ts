@@ -105,6 +105,29 @@ describe.skipIf(!hasClang)(
       expect(result.oracle.min).toEqual(result.oracle.full)
     })
 
+    it('what is nested or pointed at too deeply makes the load fail, and no deeper than libbpf follows it', () => {
+      const nested = (depth: number): string =>
+        Array.from(
+          { length: depth },
+          (_, i) => `struct n${i + 1} { ${i === 0 ? 'int' : `struct n${i}`} m; };`,
+        ).join(' ')
+      const pointers = (depth: number): string => `typedef int ${'*'.repeat(depth)}deep_t;`
+      const outcomes = [31, 32].flatMap((depth) => {
+        const cases = [
+          [nested(depth), `struct n${depth}`],
+          [pointers(depth), 'deep_t'],
+        ] as const
+        return cases.map(([types, name]) => {
+          const { said, oracle } = coreCase(matching(types, name), kernelBtf(`${types} ${name} x;`), relolog)
+          expect(oracle?.full).toEqual(oracle?.ours)
+          expect(oracle?.min).toEqual(oracle?.full)
+          return said
+        })
+      })
+      const [fits, fails] = ['type_matches = 1', 'type_matches failed: unreadable']
+      expect(outcomes.flat()).toEqual([fits, fits, fails, fails])
+    })
+
     it('what is left for a field of a type must not begin to match: the pointer that it was compared with stays', () => {
       const object = matching(
         `struct in { int a; }; struct s { void *p; } CORE;
