@@ -553,6 +553,27 @@ describe('a proxy', () => {
     },
   )
 
+  it.each([
+    ['http_proxy alone', (proxy: string) => ({ http_proxy: proxy }), false],
+    ['an empty https_proxy', (proxy: string) => ({ all_proxy: proxy, https_proxy: '' }), false],
+    ['https_proxy', (proxy: string) => ({ https_proxy: proxy }), true],
+    ['all_proxy', (proxy: string) => ({ all_proxy: proxy }), true],
+  ])('that %s names is asked for https only where that is for https', async (_what, envOf, asked) => {
+    const seen: string[] = []
+    const http = client({ tries: 1 }, { env: envOf(await proxyServer(seen)) })
+    // Nobody speaks TLS there; what counts is who was asked.
+    const server = await serve((_req, res) => res.end())
+    await failure(text(http, server.url.replace('http:', 'https:')))
+    expect(seen).toEqual(asked ? [expect.stringMatching(/^CONNECT /)] : [])
+  })
+
+  it('for https is none for http', async () => {
+    const seen: string[] = []
+    const server = await serve((_req, res) => res.end('straight'))
+    const http = client({}, { env: { https_proxy: await proxyServer(seen) } })
+    expect([await text(http, server.url), seen]).toEqual(['straight', []])
+  })
+
   const lost = (socket: Socket): unknown => setTimeout(() => socket.destroy(), 20)
 
   it.each<[string, string, (socket: Socket) => unknown, number]>([

@@ -1,5 +1,5 @@
 import type { LookupFunction } from 'node:net'
-import { type Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici'
+import { Dispatcher, EnvHttpProxyAgent, Pool, request } from 'undici'
 
 /** What a client shows of itself, and whom it believes: PEM, as node:tls takes them. */
 export interface TlsIdentity {
@@ -24,9 +24,22 @@ class ProxyRefusal extends Error {
   readonly code = 'PROXY_REFUSED'
 }
 
-/** Where outward requests go: straight to the host, or by the proxy that the environment names for it. */
-export function outwardDispatcher({ env, connectTimeoutMs, tls, lookup }: DispatchOptions): Dispatcher {
+/**
+ * Where outward requests go: straight to the host, or by the proxy that the environment names for its protocol, by curl's
+ * rules (curl(1), "ENVIRONMENT"): `http_proxy` is for `http` URLs and no others.
+ */
+export function outwardDispatcher(options: DispatchOptions): Dispatcher {
+  const { env } = options
   const all = env.all_proxy ?? env.ALL_PROXY ?? ''
+  const httpProxy = env.http_proxy ?? env.HTTP_PROXY ?? all
+  const httpsProxy = env.https_proxy ?? env.HTTPS_PROXY ?? all
+  // undici takes its proxy for http where it has none for https: it is told of one at a time.
+  return new ByProtocol(proxyAgent(options, { httpProxy }), proxyAgent(options, { httpsProxy }))
+}
+
+type Proxies = Pick<EnvHttpProxyAgent.Options, 'httpProxy' | 'httpsProxy'>
+
+function proxyAgent({ env, connectTimeoutMs, tls, lookup }: DispatchOptions, proxies: Proxies): Dispatcher {
   const toHost = { timeout: connectTimeoutMs, ...tls, ...(lookup !== undefined && { lookup }) }
   return new EnvHttpProxyAgent({
     connect: toHost,
@@ -37,10 +50,48 @@ export function outwardDispatcher({ env, connectTimeoutMs, tls, lookup }: Dispat
     clientFactory: (origin, options) =>
       tunnelling(new Pool(origin, { ...options, headersTimeout: connectTimeoutMs })),
     // An empty value keeps undici from looking into the environment by itself.
-    httpProxy: env.http_proxy ?? env.HTTP_PROXY ?? all,
-    httpsProxy: env.https_proxy ?? env.HTTPS_PROXY ?? all,
+    httpProxy: '',
+    httpsProxy: '',
+    ...proxies,
     noProxy: env.no_proxy ?? env.NO_PROXY ?? '',
   })
+}
+
+/** One dispatcher for `http` URLs, another for `https`. */
+class ByProtocol extends Dispatcher {
+  readonly #http: Dispatcher
+  readonly #https: Dispatcher
+
+  constructor(http: Dispatcher, https: Dispatcher) {
+    super()
+    this.#http = http
+    this.#https = https
+  }
+
+  override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
+    const isHttps = String(options.origin ?? '').startsWith('https:')
+    return (isHttps ? this.#https : this.#http).dispatch(options, handler)
+  }
+
+  override close(): Promise<void>
+  override close(callback: () => void): void
+  override close(callback?: () => void): Promise<void> | void {
+    const closed = Promise.all([this.#http.close(), this.#https.close()]).then(() => undefined)
+    if (callback === undefined) return closed
+    void closed.then(callback)
+  }
+
+  override destroy(): Promise<void>
+  override destroy(err: Error | null): Promise<void>
+  override destroy(callback: () => void): void
+  override destroy(err: Error | null, callback: () => void): void
+  override destroy(first?: Error | null | (() => void), second?: () => void): Promise<void> | void {
+    const callback = typeof first === 'function' ? first : second
+    const err = typeof first === 'function' ? null : (first ?? null)
+    const destroyed = Promise.all([this.#http.destroy(err), this.#https.destroy(err)]).then(() => undefined)
+    if (callback === undefined) return destroyed
+    void destroyed.then(callback)
+  }
 }
 
 /**
