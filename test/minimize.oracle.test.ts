@@ -3,24 +3,22 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Btf, loadBtf, parseBtf, validateBtf } from '../btf/index.ts'
-import { type BpfObject, KernelView, minimizeFor, parseBpfObject, prepareTool } from '../minimize/index.ts'
+import { type Btf, loadBtf, parseBtf } from '../btf/index.ts'
+import { minimizeFor, parseBpfObject, prepareTool } from '../minimize/index.ts'
 import { type FoundObject, installedObjects } from './helpers/bpf-objects.ts'
 import { corpusBtf, fullBtfPaths } from './helpers/btf-corpus.ts'
+import { expectLines } from './helpers/expect-lines.ts'
 import { namesIn } from './helpers/core-case.ts'
 import { havePrograms } from './helpers/machine.ts'
-import { buildRelolog, outcomesInLog, outcomesOf, relolog, type RelologResult } from './helpers/relolog.ts'
+import { buildRelolog } from './helpers/relolog.ts'
+import { tellOnKernel } from './helpers/libbpf-on-kernel.ts'
+import { oracleCases, type OracleObject, oracleObjects } from './helpers/oracle-objects.ts'
 
 /**
  * Real tools on real kernels: what libbpf's log says of each relocation is the same with the min BTF as with the full
  * one, and is what our resolver says. All objects and all kernels; the few objects whose relocations libbpf
  * never reaches would be named. More objects: BTFHUB_BPF_OBJECTS=DIR:DIR.
  */
-interface ToolObject {
-  readonly path: string
-  readonly object: BpfObject
-}
-
 /** All objects on one kernel, while four others are under way. */
 const KERNEL_TIMEOUT_MS = 300_000
 
@@ -36,14 +34,10 @@ const skipped = lacking.length > 0 ? ` (skipped: ${lacking.join(', ')})` : ''
 
 describe.skipIf(lacking.length > 0)(`min BTF of real tools on real kernels${skipped}`, () => {
   const dir = mkdtempSync(join(tmpdir(), 'min-oracle-'))
-  const objects: ToolObject[] = []
+  let objects: OracleObject[] = []
 
   beforeAll(() => {
-    for (const [i, { name, bytes }] of found.entries()) {
-      const path = join(dir, `${i}.bpf.o`)
-      writeFileSync(path, bytes)
-      objects.push({ path, object: parseBpfObject(name, bytes) })
-    }
+    objects = oracleObjects(found, dir)
   })
   afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
@@ -55,34 +49,14 @@ describe.skipIf(lacking.length > 0)(`min BTF of real tools on real kernels${skip
   it.concurrent.each(kernels)(
     '%s',
     async (kernel) => {
-      const bytes = corpusBtf(kernel)
       const work = mkdtempSync(join(dir, 'kernel-'))
-      const fullPath = join(work, 'full.btf')
-      writeFileSync(fullPath, bytes)
-      const view = new KernelView(loadBtf(bytes))
       const relocated = objects.filter(({ object }) => object.relocations.length > 0)
-      const cases = relocated.map(({ path, object }, i) => {
-        const minimized = minimizeFor(prepareTool([object]), view)
-        validateBtf(parseBtf(minimized.bytes))
-        const minPath = join(work, `${i}.min.btf`)
-        writeFileSync(minPath, minimized.bytes)
-        return { path, object, minPath, ours: outcomesOf(minimized.resolutions[0] ?? []) }
-      })
-      const pairs = cases.flatMap(({ path, minPath }) => [
-        { object: path, btf: fullPath },
-        { object: path, btf: minPath },
-      ])
-      const results: RelologResult[] = []
-      for await (const result of relolog(program ?? '', pairs)) results.push(result)
-      rmSync(work, { recursive: true })
-      expect(results.length).toBe(pairs.length)
-      for (const [i, { object, ours }] of cases.entries()) {
-        const [full, min] = [results[i * 2], results[i * 2 + 1]].map((result) =>
-          result === undefined ? [] : outcomesInLog(object, result),
-        )
-        expect({ object: object.name, min }).toEqual({ object: object.name, min: full })
-        expect({ object: object.name, ours }).toEqual({ object: object.name, ours: full })
+      const cases = oracleCases(relocated, corpusBtf(kernel), work)
+      for (const { name, onFull, onMin, theirs, ours } of await tellOnKernel(program ?? '', cases)) {
+        expectLines(name, onMin, onFull)
+        expectLines(name, ours, theirs)
       }
+      rmSync(work, { recursive: true })
     },
     KERNEL_TIMEOUT_MS,
   )

@@ -27,9 +27,13 @@ export function installedObjects(): FoundObject[] {
     ...PACKAGES.flatMap(filesOfPackage),
     ...filesOfDirectories(process.env.BTFHUB_BPF_OBJECTS ?? ''),
   ]
+  return uniqueObjects(files.flatMap(objectsInFile))
+}
+
+/** Each content once, sorted by name. */
+export function uniqueObjects(objects: readonly FoundObject[]): FoundObject[] {
   const seen = new Set<string>()
-  return files
-    .flatMap(objectsInFile)
+  return objects
     .filter(({ bytes }) => {
       const digest = sha256Of(bytes)
       return !seen.has(digest) && seen.add(digest)

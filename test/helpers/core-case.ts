@@ -11,7 +11,8 @@ import {
   type Resolution,
   reloKindName,
 } from '../../minimize/index.ts'
-import { outcomesInLog, outcomesOf, relologSync } from './relolog.ts'
+import { outcomesInLog, outcomesOf } from './relolog.ts'
+import { askOracleSync } from './oracle-process.ts'
 
 export interface CoreCase {
   readonly object: BpfObject
@@ -50,10 +51,10 @@ function ask(
     return join(dir, name)
   }
   const objectPath = path('case.bpf.o', objectBytes)
-  const [full, min] = relologSync(relolog, [
+  const [full, min] = askOracleSync(relolog, [
     { object: objectPath, btf: path('full.btf', kernelBytes) },
     { object: objectPath, btf: path('min.btf', minimized.bytes) },
-  ]).map((result) => outcomesInLog(object, result))
+  ]).map((log) => outcomesInLog(object, log))
   return { ours: outcomesOf(minimized.resolutions[0] ?? []), full: full ?? [], min: min ?? [] }
 }
 

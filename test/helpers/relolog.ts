@@ -1,22 +1,10 @@
 /** The real libbpf as an oracle: what it makes of an object's CO-RE relocations with a given BTF. */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { ReloKind, type BpfObject, type Resolution } from '../../minimize/index.ts'
-
-export interface RelologPair {
-  readonly object: string
-  readonly btf: string
-}
-
-/** libbpf's messages about one object with one BTF. */
-export interface RelologResult {
-  readonly lines: readonly string[]
-  /** False where libbpf refused the object before anything else. */
-  readonly opened: boolean
-}
+import type { OracleAnswer } from './oracle-process.ts'
 
 /** Compiles the oracle; null where there is no C compiler or no libbpf to build it with. */
 export function buildRelolog(): string | null {
@@ -28,58 +16,28 @@ export function buildRelolog(): string | null {
   return program
 }
 
-/** Asks the oracle about pairs, one after the other in one process; results in the pairs' order. */
-export async function* relolog(
-  program: string,
-  pairs: readonly RelologPair[],
-): AsyncGenerator<RelologResult> {
-  const child = spawn(program, [], { stdio: ['pipe', 'pipe', 'inherit'] })
-  child.stdin.end(asInput(pairs))
-  const collect = collector()
-  for await (const line of createInterface({ input: child.stdout })) {
-    const result = collect(line)
-    if (result !== null) yield result
-  }
+/** libbpf's messages as they are, but for ids of the kernel's types, since a min BTF has its own. */
+export function stableLines(object: BpfObject, log: OracleAnswer): string[] {
+  const kinds = kindsOf(object)
+  return log.map((line) => {
+    const [, prog = '', number = ''] = /^libbpf: prog '(.*)': relo (#\d+): /.exec(line) ?? []
+    if (kinds.get(prog + number) !== ReloKind.TYPE_ID_TARGET) return line
+    return line.replace(/( -> |success )[1-9]\d*/g, '$1an id')
+  })
 }
 
-/** The same for a few pairs, at once. Throws where the oracle does not answer all. */
-export function relologSync(program: string, pairs: readonly RelologPair[]): RelologResult[] {
-  const run = spawnSync(program, [], { input: asInput(pairs), encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
-  const collect = collector()
-  const results = run.stdout
-    .split('\n')
-    .map(collect)
-    .filter((result) => result !== null)
-  if (results.length !== pairs.length) throw new Error(`relolog ended early: ${run.signal ?? run.stderr}`)
-  return results
-}
-
-function asInput(pairs: readonly RelologPair[]): string {
-  return pairs.map(({ object, btf }) => `${object}\t${btf}\n`).join('')
-}
-
-/** Takes line after line, gives a result with the line that ends one. */
-function collector(): (line: string) => RelologResult | null {
-  let lines: string[] = []
-  return (line) => {
-    if (!line.startsWith('= ')) {
-      lines.push(line.trimEnd())
-      return null
-    }
-    const result = { lines, opened: line === '= done' }
-    lines = []
-    return result
-  }
+function kindsOf(object: BpfObject): ReadonlyMap<string, number> {
+  return new Map(object.relocations.map((r) => [`${r.functionName}#${r.number}`, r.kind]))
 }
 
 /**
  * libbpf's messages in few words, one entry for each thing that it did: `handler#3: insn 17 = 2312`. Ids of the
  * kernel's types are left out, since a min BTF has its own. Ends where libbpf gave up.
  */
-export function outcomesInLog(object: BpfObject, result: RelologResult): string[] {
-  const kinds = new Map(object.relocations.map((r) => [`${r.functionName}#${r.number}`, r.kind]))
+export function outcomesInLog(object: BpfObject, log: OracleAnswer): string[] {
+  const kinds = kindsOf(object)
   const outcomes: string[] = []
-  for (const line of result.lines) {
+  for (const line of log) {
     const parsed = /^libbpf: prog '(.*)': relo (#\d+): (.*)$/.exec(line)
     if (parsed === null) throw new Error(`a line that relolog should not print: ${line}`)
     const [, prog = '', number = '', text = ''] = parsed
@@ -104,7 +62,9 @@ export function outcomesInLog(object: BpfObject, result: RelologResult): string[
 }
 
 const LDIMM64 = 0x18
-const isMemoryAccess = (opcode: number | null): boolean => opcode !== null && [1, 2, 3].includes(opcode & 7)
+/** Whether an instruction has the value in its offset, and not in its immediate. */
+export const isMemoryAccess = (opcode: number | null): boolean =>
+  opcode !== null && [1, 2, 3].includes(opcode & 7)
 
 /** What our resolver says, in the same words. */
 export function outcomesOf(resolutions: readonly Resolution[]): string[] {
