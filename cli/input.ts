@@ -14,7 +14,7 @@ import type { Invocation } from './main.ts'
 export type ReadOptions = Partial<
   Pick<
     ExtractOptions,
-    'release' | 'expected' | 'forceDwarf' | 'readToEnd' | 'onProgress' | 'tempDir' | 'jobs'
+    'release' | 'expected' | 'forceDwarf' | 'readToEnd' | 'onProgress' | 'tempDir' | 'localPath' | 'jobs'
   >
 >
 
@@ -28,7 +28,7 @@ export async function extractFrom(
 ): Promise<Extracted> {
   return await extract(
     { name: pathOrUrl, bytes: await openInput(pathOrUrl, io.http, io.signal) },
-    { ...defaults, ...options, signal: io.signal, log: io.log },
+    { ...defaults, localPath: localPathOf(pathOrUrl), ...options, signal: io.signal, log: io.log },
   )
 }
 
@@ -64,6 +64,11 @@ export async function openInput(
   const stream = await http.stream(pathOrUrl, { signal, maxBytes: limits.package.maxBytes })
   if (stream === null) throw new ExtractError('NOT_FOUND', `${pathOrUrl}: not there (404)`)
   return stream.bytes
+}
+
+/** What is a path of this machine; null for a URL and for standard input. */
+export function localPathOf(pathOrUrl: string): string | null {
+  return pathOrUrl === '-' || isUrl(pathOrUrl) ? null : pathOrUrl
 }
 
 export function isUrl(text: string): boolean {

@@ -26,6 +26,8 @@ export const limits = {
   elf: {
     /** Sections or segments; kernels linked with -ffunction-sections have some 100,000. */
     maxHeaders: 100_000,
+    /** Notes of one section, or the name and id of the file that debug information goes on in; a path has 4 KiB. */
+    maxLinkBytes: 64 * KiB,
     /** Bytes of a section's name. */
     maxNameBytes: 1 * KiB,
   },
@@ -54,6 +56,14 @@ export const limits = {
   vmlinux: {
     /** With DWARF: 600 MB to 1.2 GB today. */
     maxBytes: 4 * GiB,
+  },
+  dwarf: {
+    /** Abbreviations of one file; a kernel has 15 MB. */
+    maxAbbrevBytes: 256 * MiB,
+    /** One unit, which is read into memory; those of a kernel linked as one (LTO) are the largest. */
+    maxUnitBytes: 1 * GiB,
+    /** Files that a package's DWARF is shared in; find-debuginfo and dh_dwz make one. */
+    maxAltFiles: 64,
   },
   module: {
     /** One module, unpacked; amdgpu with its DWARF has some 200 MB. */

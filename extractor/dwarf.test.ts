@@ -2,49 +2,21 @@ import { chmod, copyFile, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { dedupBtf, layoutDigest, parseBtf, parseElf } from '../btf/index.ts'
-import { importedUnitTags } from './dwz.ts'
+import { abbreviationPatches, notePatches } from './dwz.ts'
 import { extractBytes } from './extract.fixture.ts'
 import { makeKernel, type SampleKernel } from './kernel.fixture.ts'
 import { encodeDwarf, type Encoding } from './pahole.ts'
 import { run } from './run.fixture.ts'
 import { fileScratch } from './scratch.fixture.ts'
+import { makeUnits as makeUnitsIn } from './units.fixture.ts'
 
 const dir = await fileScratch()
 let kernel: SampleKernel
 const at = (name: string): string => join(dir, 'kernel', name)
 const temp = (): string => join(dir, 'temp')
 
-/**
- * The sample in two units, as kernels have thousands: dwz has nothing to share in one, nor macros to differ. `kabi`
- * puts a member into `cred` as RHEL's macros do, under a name that has the preprocessor's counter at its end.
- */
-async function makeUnits(name: string, flags: readonly string[], kabi = false): Promise<string> {
-  const macros = `
-    #define PASTE_(a, b) a##b
-    #define PASTE(a, b) PASTE_(a, b)
-    #define __UNIQUE_ID(prefix) PASTE(PASTE(__UNIQUE_ID_, prefix), __COUNTER__)
-    #define RH_KABI_REPLACE(_orig, _new) union { _new; struct { _orig; } __UNIQUE_ID(rh_kabi_hide); union {}; };
-  `
-  const text = (await readFile(at('kernel.c'), 'utf8')).replace(
-    'unsigned uid, gid;',
-    kabi ? 'unsigned uid, gid; RH_KABI_REPLACE(int old_jit, long jit)' : '$&',
-  )
-  const second = text
-    .replace(/const char (\w+)\[\]/g, 'static const char $1[]')
-    .replace('struct everything everything;', 'extern struct everything everything;')
-    .replace('start_kernel', 'other_kernel')
-    .replace(/void _start.*/, '')
-  await writeFile(at(`${name}-1.c`), `${macros}${text}`)
-  await writeFile(at(`${name}-2.c`), `int counted = __COUNTER__;${macros}${second}`)
-  const units = [`${name}-1`, `${name}-2`]
-  for (const unit of units) {
-    const how = ['-g', '-O1', '-fno-pie', '-ffreestanding', ...flags]
-    run('gcc', [...how, '-c', `${unit}.c`, '-o', `${unit}.o`], undefined, join(dir, 'kernel'))
-  }
-  const objects = units.map((unit) => at(`${unit}.o`))
-  run('ld', ['-static', '--build-id=sha1', '-e', '_start', '-o', at(name), ...objects])
-  return at(name)
-}
+const makeUnits = (name: string, flags: readonly string[], kabi = false): Promise<string> =>
+  makeUnitsIn(join(dir, 'kernel'), name, flags, kabi)
 
 async function encodes(path: string): Promise<Awaited<ReturnType<typeof extractBytes>>> {
   return await extractBytes(await readFile(path), temp(), { forceDwarf: true })
@@ -131,16 +103,6 @@ describe('DWARF', () => {
     await expect(extractBytes(bytes, temp(), { forceDwarf: true })).rejects.toMatchObject({ code: 'LIMIT' })
   })
 
-  it('that dwz moved to another file is refused with that reason', async () => {
-    const plain = await makeUnits('shared', ['-gdwarf-4'])
-    for (const name of ['m1', 'm2']) await copyFile(plain, at(name))
-    run('dwz', ['-m', at('common'), at('m1'), at('m2')])
-    await expect(encodes(at('m1'))).rejects.toMatchObject({
-      code: 'UNSUPPORTED',
-      message: expect.stringContaining('.gnu_debugaltlink') as string,
-    })
-  })
-
   it('of a kernel with kABI macros has each struct once, where pahole alone makes one for each unit', async () => {
     const vmlinux = await makeUnits('kabi', ['-gdwarf-4'], true)
     run('pahole', ['-j1', '--btf_gen_floats', `--btf_encode_detached=${at('kabi.btf')}`, vmlinux])
@@ -173,16 +135,65 @@ describe('struct ring_buffer of two files', () => {
   })
 })
 
-describe('importedUnitTags', () => {
-  it('is empty for what are no abbreviations, whatever the bytes', () => {
+describe('abbreviationPatches', () => {
+  const imported = [0x80, 1, 0x3d, 0, 0x18, 0x10, 0, 0, 0]
+  const assembler = [1, 0x2e, 0, 0x49, 0x15, 0, 0, 2, 0x3b, 0, 0, 0, 3, 0x11, 1, 0x10, 0x17, 0, 0, 0]
+  const patched = (section: readonly number[]): number[] => {
+    const bytes = [...section]
+    for (const { at, byte } of abbreviationPatches(Uint8Array.from(section))) bytes[at] = byte
+    return bytes
+  }
+
+  it('are none for what are no abbreviations, whatever the bytes', () => {
     for (const bytes of [[], [0], [1], [1, 0x3c], [0xff, 0xff, 0xff], [1, 0x11, 1, 3, 0x21]]) {
-      expect(importedUnitTags(Uint8Array.from(bytes))).toEqual([])
+      expect(abbreviationPatches(Uint8Array.from(bytes))).toEqual([])
     }
   })
 
-  it('finds tags behind constants that are written into the abbreviation', () => {
-    const section = [1, 0x11, 1, 3, 0x21, 0x7f, 3, 8, 0, 0, 0x80, 1, 0x3d, 0, 0x18, 0x10, 0, 0, 0]
-    expect(importedUnitTags(Uint8Array.from(section))).toEqual([12])
+  it('are at tags behind constants that are written into the abbreviation', () => {
+    const section = [1, 0x11, 1, 3, 0x21, 0x7f, 3, 8, 0, 0, ...imported]
+    expect(abbreviationPatches(Uint8Array.from(section))).toEqual([{ at: 12, byte: 0x36 }])
+  })
+
+  it('take from functions of assembler what they return, which nobody knows', () => {
+    const without = [1, 0x2e, 0, 0x07, 0x15, 0, 0, 2, 0x36, 0, 0, 0, ...assembler.slice(12)]
+    const procedure = [0x80, 1, 0x36, ...imported.slice(3)]
+    expect(patched([...imported, ...assembler])).toEqual([...procedure, ...without])
+  })
+
+  it('are none where dwz was not', () => {
+    expect(abbreviationPatches(Uint8Array.from(assembler))).toEqual([])
+  })
+
+  it('leave functions alone that share their table with other types', () => {
+    const shared = [...assembler.slice(0, -1), 4, 0x24, 0, 0, 0, 0]
+    expect(patched([...shared, ...imported]).slice(0, shared.length)).toEqual(shared)
+  })
+})
+
+describe('notePatches', () => {
+  const note = (endian: 'LE' | 'BE', value: number): Buffer => {
+    const bytes = Buffer.alloc(24)
+    for (const [i, word] of [6, 4, 0x101, 0, 0, value].entries()) {
+      if (endian === 'LE') bytes.writeUInt32LE(word, 4 * i)
+      else bytes.writeUInt32BE(word, 4 * i)
+    }
+    bytes.write('Linux', 12)
+    return Buffer.concat([Buffer.alloc(16, 1), bytes])
+  }
+
+  it.each([
+    ['little', 'LE'],
+    ['big', 'BE'],
+  ] as const)('make a kernel of %s endian one whose units refer to each other', (endian, name) => {
+    const bytes = note(name, 0)
+    for (const { at, byte } of notePatches(bytes, endian)) bytes[at] = byte
+    expect(bytes).toEqual(note(name, 1))
+  })
+
+  it('are none where the note is not there, or cut', () => {
+    expect(notePatches(Buffer.alloc(64), 'little')).toEqual([])
+    expect(notePatches(note('LE', 0).subarray(0, 38), 'little')).toEqual([])
   })
 })
 

@@ -1,4 +1,5 @@
 import { withTempFile } from '../core/temp-file.ts'
+import { AltFiles } from './alt-files.ts'
 import { ByteStream } from './byte-stream.ts'
 import { Input } from './input.ts'
 import { encodeDwarf } from './pahole.ts'
@@ -31,11 +32,15 @@ export async function extract(input: ExtractInput, given: ExtractOptions): Promi
   const source = new Input(input, options)
   const reading = { source, stream: new ByteStream(source.chunks(), source.name), options }
   try {
-    return await withTempFile(options.tempDir, async (tempPath) => {
-      const { found, check } = await searchInput(reading, tempPath)
-      options.log.debug({ input: input.name, kind: found.kind, bytesRead: source.bytesRead }, 'kernel found')
-      return await finish(found, check, reading)
-    })
+    const { tempDir, log } = options
+    return await withTempFile(tempDir, (tempPath) =>
+      withTempFile(tempDir, async (altDir) => {
+        const alts = altFiles(reading, altDir)
+        const { found, check } = await searchInput(reading, tempPath, alts)
+        log.debug({ input: input.name, kind: found.kind, bytesRead: source.bytesRead }, 'kernel found')
+        return await finish(found, check, alts, reading)
+      }),
+    )
   } catch (err) {
     // Whatever an abort broke, the abort is why.
     options.signal.throwIfAborted()
@@ -55,11 +60,12 @@ interface Reading {
 async function searchInput(
   { source, stream, options }: Reading,
   tempPath: string,
+  alts: AltFiles,
 ): Promise<{ readonly found: Found; readonly check: PayloadCheck | null }> {
   const { release, forceDwarf, jobs, signal, expected = null } = options
   const tempSpace = spaceOf(options)
   const judge = options.judgeHead === undefined ? {} : { judgeHead: options.judgeHead }
-  const wanted = { release, forceDwarf, jobs, signal, expected, tempPath, tempSpace, ...judge }
+  const wanted = { release, forceDwarf, jobs, signal, expected, tempPath, tempSpace, alts, ...judge }
   let check: PayloadCheck | null = null
   let ids: KernelIds = { buildId: null, banner: null }
   const events = {
@@ -82,7 +88,12 @@ async function readOn(check: PayloadCheck | null, { stream, options }: Reading):
   check?.verify()
 }
 
-async function finish(found: Found, check: PayloadCheck | null, reading: Reading): Promise<Extracted> {
+async function finish(
+  found: Found,
+  check: PayloadCheck | null,
+  alts: AltFiles,
+  reading: Reading,
+): Promise<Extracted> {
   const { source, options } = reading
   const { buildId, banner, warnings } = found
   const facts = { buildId, banner }
@@ -94,7 +105,7 @@ async function finish(found: Found, check: PayloadCheck | null, reading: Reading
   }
   source.enter('encoding')
   const { tempDir, jobs, expected = null } = options
-  const encoding = { name: source.name, tempDir, space: spaceOf(options), jobs, expected }
+  const encoding = { name: source.name, tempDir, space: spaceOf(options), alts, jobs, expected }
   const encoded = await beside(
     (signal) => encodeDwarf(found.path, { ...encoding, signal }),
     () => readOn(check, reading),
@@ -109,6 +120,12 @@ async function finish(found: Found, check: PayloadCheck | null, reading: Reading
     warnings: [...warnings, ...encoded.warnings],
     ...read(source, options),
   }
+}
+
+/** Copies go to `dir`, a folder that is there if there are any. */
+function altFiles({ source, options }: Reading, dir: string): AltFiles {
+  const { signal, localPath = null } = options
+  return new AltFiles({ name: source.name, dir, space: spaceOf(options), signal, localPath })
 }
 
 function spaceOf({ tempSpace, tempDir }: ExtractOptions): TempSpace {

@@ -1,11 +1,19 @@
+import type { AltFiles } from './alt-files.ts'
+import type { AltLink } from './alt-link.ts'
 import type { PayloadCheck } from './payload-check.ts'
 import type { KernelFacts } from './scan.ts'
 import type { TempSpace } from './temp-space.ts'
 import { ExtractError, type ExtractOptions, type KernelIds, type Expected } from './types.ts'
 
-/** What a file gave: BTF that is ready, or a vmlinux in a temporary file, whose DWARF is to be encoded. */
+/**
+ * What a file gave: BTF that is ready, or a vmlinux in a temporary file, whose DWARF is to be encoded, and the file
+ * that it goes on in.
+ */
 export type Found = Facts &
-  ({ readonly kind: 'btf'; readonly btf: Uint8Array } | { readonly kind: 'vmlinux'; readonly path: string })
+  (
+    | { readonly kind: 'btf'; readonly btf: Uint8Array }
+    | { readonly kind: 'vmlinux'; readonly path: string; readonly altLink: AltLink | null }
+  )
 
 type Facts = Pick<KernelFacts, 'buildId' | 'banner'> & { readonly warnings: readonly string[] }
 
@@ -18,6 +26,8 @@ export interface Job extends Pick<
   /** Where a vmlinux can be written; nothing is there yet. */
   readonly tempPath: string
   readonly tempSpace: TempSpace
+  /** Takes what a package has of files that DWARF goes on in. */
+  readonly alts: AltFiles
   /** Called when a kernel begins to be read. */
   readonly onKernel: () => void
   /** Called with what a kernel says of itself that turned out to have no BTF. */

@@ -2,9 +2,12 @@ import { describeError } from '../core/errors.ts'
 import { limits } from '../core/limits.ts'
 import { withTempFile } from '../core/temp-file.ts'
 import { readFile, stat } from 'node:fs/promises'
+import type { AltFiles } from './alt-files.ts'
+import { readAltLink } from './alt-link.ts'
+import { mergeAlt } from './alt-merge.ts'
 import { type Child, confined, type Exit, type Program, start } from './child.ts'
+import { undoDwz } from './dwz.ts'
 import { type PaholeAbilities, paholeFlags } from './pahole-flags.ts'
-import { readDwz } from './dwz.ts'
 import { unpackDebugSections } from './plain-sections.ts'
 import { type SoundBtf, soundBtf } from './sound-btf.ts'
 import type { TempSpace } from './temp-space.ts'
@@ -27,6 +30,8 @@ export interface Encoding {
   readonly tempDir: string
   /** Room in that folder, for debug sections that have to be unpacked; without, nobody else's files are reckoned with. */
   readonly space?: TempSpace
+  /** Where the file is that the DWARF goes on in, if it does; without, there is none. */
+  readonly alts?: Pick<AltFiles, 'fileFor'>
   /** Cores to use, where that leaves the output the same. */
   readonly jobs: number
   readonly signal: AbortSignal
@@ -45,7 +50,8 @@ export interface Encoding {
  * fails and another way is left (one thread, the file without what dwz put in), that is tried, and the warnings tell.
  * `known` is what {@link paholeAbilities} gave, for who encodes many.
  * Throws ExtractError `TOOL` where pahole is missing, too old, fails or takes more time or memory than the limits;
- * `INVALID` where its output is not a kernel's BTF; `UNSUPPORTED` where types are in a file that is not here.
+ * `INVALID` where its output is not a kernel's BTF; `UNSUPPORTED` where types are in a file that is not here, and what
+ * {@link mergeAlt} throws.
  */
 export async function encodeDwarf(
   vmlinux: string,
@@ -64,8 +70,8 @@ export async function encodeDwarf(
   const timeoutMs = how.timeoutMs ?? limits.process.paholeTimeoutMs
   const timeout = AbortSignal.timeout(timeoutMs)
   const single = paholeFlags(pahole, 1) as string[]
+  const notes = await makeWhole(vmlinux, how)
   await unpackDebugSections(vmlinux, 'zstd', how)
-  const notes: string[] = []
   let flags = whole
   for (;;) {
     try {
@@ -84,7 +90,25 @@ export async function encodeDwarf(
   }
 }
 
-/** A way that is left after an attempt failed; null where there is none. Throws ExtractError `UNSUPPORTED`. */
+/**
+ * Puts back what `dwz -m` moved to another file; says so, a line, where it did. Before pahole sees the file: it would
+ * take references to the other file for references within this one.
+ */
+async function makeWhole(vmlinux: string, how: Encoding): Promise<string[]> {
+  const link = await readAltLink(vmlinux, how.name)
+  if (link === null) return []
+  if (how.alts === undefined) {
+    throw new ExtractError(
+      'UNSUPPORTED',
+      `${how.name}: its DWARF goes on in another file, ${link.path} (dwz -m)`,
+    )
+  }
+  await mergeAlt(vmlinux, await how.alts.fileFor(link), how)
+  undoDwz(vmlinux)
+  return [`with the DWARF that dwz had moved to ${link.path}, build-id ${link.id}`]
+}
+
+/** A way that is left after an attempt failed; null where there is none. */
 async function otherWay(
   vmlinux: string,
   how: Encoding,
@@ -92,14 +116,7 @@ async function otherWay(
   single: string[],
 ): Promise<{ readonly how: string; readonly flags: string[] } | null> {
   await unpackDebugSections(vmlinux, 'all', how)
-  const dwz = await readDwz(vmlinux, true)
-  if (dwz.refersElsewhere) {
-    throw new ExtractError(
-      'UNSUPPORTED',
-      `${how.name}: the DWARF refers to another file, which is not here (.gnu_debugaltlink, made by dwz -m)`,
-    )
-  }
-  if (dwz.hasPartialUnits) return { how: 'without the imported units that dwz made', flags: single }
+  if (undoDwz(vmlinux)) return { how: 'without the imported units that dwz made', flags: single }
   return flags.join() === single.join() ? null : { how: 'in one thread', flags: single }
 }
 
@@ -134,7 +151,7 @@ async function attempt(
       const partial = said.find((line) => PARTIAL.test(line))
       if (partial !== undefined) throw new ExtractError('INVALID', `a part is missing: ${partial}`)
       const { btf, warnings } = sound(await readBtf(output), how)
-      return { btf, warnings: [...said.filter((line) => !PASSED_OVER.test(line)), ...warnings] }
+      return { btf, warnings: [...said, ...warnings] }
     } catch (err) {
       if (!(err instanceof ExtractError)) throw err
       const text = `${how.name}: what pahole ${version} made of the DWARF does not hold; ${words}`
@@ -151,8 +168,6 @@ function sound(btf: Uint8Array, { module, expected }: Encoding): SoundBtf {
 
 /** Said of types that are left out. */
 const PARTIAL = /DW_TAG_partial_unit/
-/** Said of what `readDwz` put there. */
-const PASSED_OVER = /DW_TAG_label|0xa \(label\)/
 
 /** Asks the installed pahole what it can. Throws ExtractError `TOOL` where there is none. */
 export async function paholeAbilities(signal: AbortSignal): Promise<PaholeAbilities> {

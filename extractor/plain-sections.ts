@@ -1,14 +1,13 @@
 import { type FileHandle, open } from 'node:fs/promises'
-import { closeSync, openSync, readSync } from 'node:fs'
 import { createInflate } from 'node:zlib'
-import { BtfError, type Elf, readElf } from '../btf/index.ts'
+import type { Elf } from '../btf/index.ts'
 import { limits } from '../core/limits.ts'
 import { decompress } from './codec.ts'
+import { changeSection, elfAtOrNull, piecesOf, SHF_COMPRESSED, viewAt } from './elf-file.ts'
 import { pump, SourceFailure } from './pump.ts'
 import { TempSpace } from './temp-space.ts'
 import { ExtractError } from './types.ts'
 
-const SHF_COMPRESSED = 0x800
 /** `ch_type` of Elf64_Chdr (gABI, "Section Compression"). */
 const ZLIB = 1
 const ZSTD = 2
@@ -22,9 +21,9 @@ export interface Unpacking {
   readonly signal: AbortSignal
 }
 
-/** A section that is stored compressed, and where its header is. */
+/** A section that is stored compressed, and which of all it is. */
 interface Packed {
-  readonly headerOffset: number
+  readonly index: number
   readonly offset: number
   readonly sizeBytes: number
   readonly type: number
@@ -45,7 +44,7 @@ export async function unpackDebugSections(
   const file = await open(path, 'r+')
   try {
     const { size } = await file.stat()
-    const elf = headersOf(path, size)
+    const elf = elfAtOrNull(path)
     if (elf === null) return
     const packed = (await packedSections(file, elf)).filter(({ type }) => which === 'all' || type === ZSTD)
     const wanted = packed.reduce((sum, section) => sum + section.unpackedBytes, 0)
@@ -66,25 +65,8 @@ export async function unpackDebugSections(
   }
 }
 
-function headersOf(path: string, sizeBytes: number): Elf | null {
-  const file = openSync(path, 'r')
-  try {
-    return readElf((offset, length) => {
-      const bytes = Buffer.alloc(Math.max(0, Math.min(length, sizeBytes - offset)))
-      return bytes.subarray(0, readSync(file, bytes, 0, bytes.byteLength, offset))
-    }, sizeBytes)
-  } catch (err) {
-    if (err instanceof BtfError) return null
-    throw err
-  } finally {
-    closeSync(file)
-  }
-}
-
 async function packedSections(file: FileHandle, elf: Elf): Promise<Packed[]> {
-  const view = await viewAt(file, 0, 64)
   const [isLittle, isWide] = [elf.endian === 'little', elf.bits === 64]
-  const tableOffset = isWide ? Number(view.getBigUint64(40, isLittle)) : view.getUint32(32, isLittle)
   const found: Packed[] = []
   for (const [index, { name, flags, offset, sizeBytes }] of elf.sections.entries()) {
     const headBytes = isWide ? 24 : 12
@@ -94,7 +76,7 @@ async function packedSections(file: FileHandle, elf: Elf): Promise<Packed[]> {
       ? [Number(head.getBigUint64(8, isLittle)), Number(head.getBigUint64(16, isLittle))]
       : [head.getUint32(4, isLittle), head.getUint32(8, isLittle)]
     found.push({
-      headerOffset: tableOffset + index * (isWide ? 64 : 40),
+      index,
       offset: offset + headBytes,
       sizeBytes: sizeBytes - headBytes,
       type: head.getUint32(0, isLittle),
@@ -123,29 +105,20 @@ async function unpackSection(
     const text = `a debug section unpacks to ${at - start} bytes, it says ${section.unpackedBytes}`
     throw new ExtractError('MALFORMED', `${how.name}: ${text}`)
   }
-  const header = await viewAt(file, section.headerOffset, elf.bits === 64 ? 64 : 40)
-  const isLittle = elf.endian === 'little'
-  if (elf.bits === 64) {
-    header.setBigUint64(8, header.getBigUint64(8, isLittle) & ~BigInt(SHF_COMPRESSED), isLittle)
-    header.setBigUint64(24, BigInt(start), isLittle)
-    header.setBigUint64(32, BigInt(at - start), isLittle)
-    header.setBigUint64(48, BigInt(section.align), isLittle)
-  } else {
-    header.setUint32(8, header.getUint32(8, isLittle) & ~SHF_COMPRESSED, isLittle)
-    header.setUint32(16, start, isLittle)
-    header.setUint32(20, at - start, isLittle)
-    header.setUint32(32, section.align, isLittle)
-  }
-  await file.write(new Uint8Array(header.buffer), 0, header.byteLength, section.headerOffset)
+  await changeSection(file, elf, section.index, {
+    offset: start,
+    sizeBytes: at - start,
+    plainAlign: section.align,
+  })
   return at
 }
 
 async function* unpacked(
   file: FileHandle,
-  { type, offset, sizeBytes, unpackedBytes }: Packed,
+  { type, unpackedBytes, ...section }: Packed,
   how: Unpacking,
 ): AsyncGenerator<Uint8Array> {
-  const stored = piecesOf(file, offset, sizeBytes)
+  const stored = piecesOf(file, section)
   const { name, signal } = how
   if (type === ZSTD) yield* decompress('zstd', stored, { name, signal, maxBytes: unpackedBytes, threads: 1 })
   else if (type === ZLIB) yield* inflated(stored, name, unpackedBytes)
@@ -173,17 +146,3 @@ async function* inflated(
 }
 
 const PIECE_BYTES = 1 << 20
-
-async function* piecesOf(file: FileHandle, offset: number, sizeBytes: number): AsyncGenerator<Uint8Array> {
-  for (let at = 0; at < sizeBytes; at += PIECE_BYTES) {
-    const piece = Buffer.alloc(Math.min(PIECE_BYTES, sizeBytes - at))
-    const { bytesRead } = await file.read(piece, 0, piece.byteLength, offset + at)
-    yield piece.subarray(0, bytesRead)
-  }
-}
-
-async function viewAt(file: FileHandle, offset: number, length: number): Promise<DataView> {
-  const bytes = new Uint8Array(length)
-  await file.read(bytes, 0, length, offset)
-  return new DataView(bytes.buffer)
-}

@@ -1,3 +1,4 @@
+import { isAltPath } from './alt-files.ts'
 import type { ArchiveEntry } from './archive.ts'
 import { limits } from '../core/limits.ts'
 import type { Found, Job, Surroundings } from './found.ts'
@@ -35,7 +36,13 @@ export async function searchArchive(
   let tried: string | null = null
   let triedCount = 0
   let found: Found | null = null
+  let isDone = false
   for await (const entry of archive.entries) {
+    if (isAlt(entry)) await job.alts.keep(entry.path, entry.sizeBytes, entry.body())
+    if (isDone) {
+      if (isWhole(found, job)) return found
+      continue
+    }
     const release = releaseOf(entry, job.release, where)
     if (release === null) continue
     if (release !== (job.release ?? tried ?? release)) {
@@ -45,11 +52,21 @@ export async function searchArchive(
     }
     tried = release
     found ??= await searchEntry(entry, archive.name, { ...job, release }, where, open)
-    if (found !== null && (job.release !== null || isNamedAfter(where.packageName, release))) return found
-    if (++triedCount === archive.candidates) return found
+    isDone = found !== null && (job.release !== null || isNamedAfter(where.packageName, release))
+    isDone ||= ++triedCount === archive.candidates
+    if (isDone && isWhole(found, job)) return found
   }
   if (tried !== null) return found
   throw noKernel(archive.name, job.release, others)
+}
+
+function isAlt({ kind, sizeBytes, path }: ArchiveEntry): boolean {
+  return kind === 'file' && sizeBytes > 0 && isAltPath(path)
+}
+
+/** False where a vmlinux lacks the file that its DWARF goes on in: it may come behind it. */
+function isWhole(found: Found | null, { alts }: Job): boolean {
+  return found?.kind !== 'vmlinux' || found.altLink === null || alts.has(found.altLink)
 }
 
 export function severalKernels(name: string, releases: readonly string[]): ExtractError {

@@ -1,5 +1,6 @@
-import { rm, stat } from 'node:fs/promises'
+import { rm } from 'node:fs/promises'
 import { BtfError, PT_LOAD } from '../btf/index.ts'
+import { readAltLink } from './alt-link.ts'
 import type { ByteStream } from './byte-stream.ts'
 import { readElfHead } from './elf-head.ts'
 import { KernelScanner, SCAN_HEAD_BYTES } from './scan.ts'
@@ -28,8 +29,9 @@ export async function searchElf(file: ByteStream, job: Job, sizeBytes: number | 
     const facts = scanner.facts()
     if (facts.btf !== null || facts.stranger !== null) return foundIn(file.name, facts, job)
     await vmlinux.finish()
-    if (await dwarfIn(job.tempPath, file.name)) {
-      return { kind: 'vmlinux', path: job.tempPath, ...facts, warnings: facts.refused }
+    if (dwarfIn(job.tempPath, file.name)) {
+      const altLink = await readAltLink(job.tempPath, file.name)
+      return { kind: 'vmlinux', path: job.tempPath, altLink, ...facts, warnings: facts.refused }
     }
     await rm(job.tempPath)
     return foundIn(file.name, facts, job)
@@ -44,9 +46,9 @@ function loadedBytes(head: Uint8Array): number {
   return Math.min(MAX_HELD_BYTES, Math.max(0, ...ends))
 }
 
-async function dwarfIn(path: string, name: string): Promise<boolean> {
+function dwarfIn(path: string, name: string): boolean {
   try {
-    return hasDwarf(path, (await stat(path)).size)
+    return hasDwarf(path)
   } catch (err) {
     if (!(err instanceof BtfError)) throw err
     throw new ExtractError('MALFORMED', `${name}: truncated or damaged`, { cause: err })

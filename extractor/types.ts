@@ -8,7 +8,7 @@ import type { TempSpace } from './temp-space.ts'
 /**
  * `NO_BTF`: whole and well, but without BTF (and, where asked for, without DWARF): a fact, not a fault.
  * `NOT_FOUND`: the package has no kernel of that release. `MALFORMED`: bytes that contradict their format.
- * `UNSUPPORTED`: a format we know of and do not read. `LIMIT`: more than `core/limits` allows.
+ * `UNSUPPORTED`: a format we know of and do not read, or a file whose other half is not here. `LIMIT`: more than `core/limits` allows.
  * `TOOL`: an external program is missing or failed. `NO_SPACE`: this machine's disk has no room for what has to be
  * unpacked: no fault of the package. `INVALID`: the BTF that came out is not a kernel's.
  */
@@ -73,6 +73,11 @@ export interface ExtractOptions {
   readonly readToEnd: boolean
   /** True reads on also where there is no BTF, so that what the kernel says of itself comes with a digest. */
   readonly readToEndWithoutBtf?: boolean
+  /**
+   * Where the input is on this machine's disk: what its DWARF goes on in is then looked for beside it and in
+   * `/usr/lib/debug` too, as debuggers do. Null, and without, only what comes with the input counts.
+   */
+  readonly localPath?: string | null
   /** Where vmlinux goes while pahole reads it. */
   readonly tempDir: string
   /** The room there, shared with all jobs that use the same folder; without, nobody else's files are reckoned with. */

@@ -1,7 +1,7 @@
-import { closeSync, openSync, readSync } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
-import { findSection, readElf } from '../btf/index.ts'
+import { findSection } from '../btf/index.ts'
 import { limits } from '../core/limits.ts'
+import { elfAt } from './elf-file.ts'
 import type { Reservation, TempSpace } from './temp-space.ts'
 import { ExtractError } from './types.ts'
 
@@ -79,17 +79,9 @@ export class VmlinuxFile {
 }
 
 /** True where the ELF file at `path` has DWARF, plain or compressed. Throws BtfError where its headers do not hold. */
-export function hasDwarf(path: string, sizeBytes: number): boolean {
-  const file = openSync(path, 'r')
-  try {
-    const elf = readElf((offset, length) => {
-      const bytes = Buffer.alloc(Math.max(0, Math.min(length, sizeBytes - offset)))
-      return bytes.subarray(0, readSync(file, bytes, 0, bytes.byteLength, offset))
-    }, sizeBytes)
-    return ['.debug_info', '.zdebug_info'].some((name) => (findSection(elf, name)?.sizeBytes ?? 0) > 0)
-  } finally {
-    closeSync(file)
-  }
+export function hasDwarf(path: string): boolean {
+  const elf = elfAt(path)
+  return ['.debug_info', '.zdebug_info'].some((name) => (findSection(elf, name)?.sizeBytes ?? 0) > 0)
 }
 
 function checkSize(sizeBytes: number): void {

@@ -6,10 +6,12 @@ import { IngestLab } from './helpers/ingest-lab.ts'
 import { IngestError } from '../cli/hub/read-package.ts'
 import { HttpError } from '../core/http.ts'
 import { makeDeb } from '../extractor/deb.fixture.ts'
+import { extractBytes } from '../extractor/extract.fixture.ts'
 import { arm64Image, bzImage, compress, payload, zboot } from '../extractor/image.fixture.ts'
 import { ExtractError } from '../extractor/index.ts'
 import { makeKernel, type SampleKernel } from '../extractor/kernel.fixture.ts'
 import { makeRpm, writeRpm } from '../extractor/rpm.fixture.ts'
+import { makeRelative, makeUnits, shareDwarf } from '../extractor/units.fixture.ts'
 import { mutated } from './helpers/mutations.ts'
 import { nightly } from './helpers/nightly.ts'
 import { openTestStore, type TestStore } from './helpers/store.ts'
@@ -30,6 +32,8 @@ interface Sample {
   readonly name: string
   readonly bytes: Buffer
   readonly kind: 'images' | 'debugs'
+  /** Bytes of the BTF that it gives undamaged. */
+  readonly btfBytes: number
 }
 
 let work: string
@@ -45,8 +49,8 @@ beforeAll(async () => {
   const [vmlinux, withoutBtf] = [await readFile(kernel.vmlinux), await readFile(kernel.withoutBtf)]
   const [image, debug] = [`boot/vmlinuz-${release}`, `usr/lib/debug/lib/modules/${release}/vmlinux`]
   const lz4 = bzImage(payload('lz4', stripped))
-  const add = (kind: Sample['kind'], name: string, bytes: Buffer): void => {
-    samples.push({ kind, name, bytes })
+  const add = (kind: Sample['kind'], name: string, bytes: Buffer, btfBytes = kernel.btf.byteLength): void => {
+    samples.push({ kind, name, bytes, btfBytes })
   }
   for (const codec of ['none', 'gzip', 'xz', 'zstd'] as const) {
     add('images', `deb.${codec}`, await makeDeb({ [image]: lz4 }, codec))
@@ -66,6 +70,16 @@ beforeAll(async () => {
   add('debugs', 'elf', withoutBtf)
   add('debugs', 'deb debug', await makeDeb({ [`usr/lib/debug/boot/vmlinux-${release}`]: withoutBtf }, 'none'))
   add('debugs', 'rpm debug', await makeRpm({ [debug]: withoutBtf }, 'zstd'))
+  const units = await makeUnits(work, 'units', ['-gdwarf-5'])
+  const relative = await makeRelative(work, 'units', ['-gdwarf-5'])
+  const whole = await extractBytes(await readFile(units), store.tempDir, { forceDwarf: true })
+  shareDwarf([units, relative], join(work, 'common'))
+  const shared = {
+    [debug]: await readFile(units),
+    'usr/lib/debug/.dwz/common': await readFile(join(work, 'common')),
+  }
+  add('debugs', 'deb that dwz -m went over', await makeDeb(shared, 'none'), whole.btf.byteLength)
+  add('debugs', 'rpm that dwz -m went over', await makeRpm(shared, 'none'), whole.btf.byteLength)
 })
 
 afterAll(async () => {
@@ -98,7 +112,7 @@ describe('damaged packages, images and ELF files', () => {
         const { build } = await lab.ingest(
           lab.pkg(kernel.release, { [sample.kind]: [lab.file(sample.name, sample.bytes)] }),
         )
-        expect(build.btf.sizeBytes, sample.name).toBe(kernel.btf.byteLength)
+        expect(build.btf.sizeBytes, sample.name).toBe(sample.btfBytes)
       } finally {
         await lab.store.cleanUp()
       }

@@ -7,7 +7,7 @@ import { type Extracted, type ExtractedModules, extractModules, mergeModules } f
 import { UsageError } from '../exit.ts'
 import { cliHttp } from '../http.ts'
 import { spool } from '../hub/ingest-modules.ts'
-import { extractBytes, openInput, readAll } from '../input.ts'
+import { extractBytes, localPathOf, openInput, readAll } from '../input.ts'
 import type { Invocation } from '../main.ts'
 import { refuseFullFolder, writeModules } from '../module-files.ts'
 import { createProgress, formatBytes } from '../terminal.ts'
@@ -79,7 +79,8 @@ async function readFile(
   const open = (path: string): ReturnType<typeof openInput> => openInput(path, http, signal)
   const jobs = availableParallelism()
   const release = options.release ?? null
-  const kernelOptions = { release, forceDwarf: options.forceDwarf, jobs, onProgress }
+  const localPath = localPathOf(file)
+  const kernelOptions = { release, forceDwarf: options.forceDwarf, jobs, onProgress, localPath }
   const moduleOptions = { release, tempDir: tmpdir(), jobs, signal, onProgress }
   try {
     if (options.base !== undefined) {
