@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parseSha256, sha256Of, type Sha256 } from '../core/digest.ts'
 import { describeError } from '../core/errors.ts'
 import { sleep } from '../core/hosts.ts'
@@ -6,12 +7,14 @@ import { formatKernel, parseArch } from '../core/kernel.ts'
 import { limits } from '../core/limits.ts'
 import { parsePublicKey } from '../core/signed-index/index.ts'
 import type { Match, ResolveAnswer } from '../registry/api.ts'
+import type { IndexAnswer } from './ask-index.ts'
 import { BtfCache, type Remembered } from './cache.ts'
 import { ClientError } from './errors.ts'
 import { filePath, type Form, formPath, unpackForm } from './forms.ts'
 import { defaultTimeouts, HubConnection, type HubOptions } from './hub.ts'
 import type { NamedObject } from './minimize.ts'
 import { type KernelQuery, toRequest } from './query.ts'
+import { SeenVersions } from './seen-versions.ts'
 import { checkBtf } from './verify.ts'
 
 export interface ClientOptions extends HubOptions {
@@ -107,19 +110,19 @@ export function createClient(options: ClientOptions): Client {
     hub: HubConnection,
     query: KernelQuery,
     signal: AbortSignal,
-  ): Promise<ResolveAnswer & { readonly fromIndex: boolean }> {
+  ): Promise<ResolveAnswer & { readonly fromTree: boolean }> {
     if (keys.length > 0) {
-      const answer = await fromIndex(hub, query, signal)
-      if (answer !== null) return { ...answer, fromIndex: true }
+      const found = await fromIndex(hub, query, signal)
+      if (found !== null) return { ...found.answer, fromTree: found.isTree }
       throw new ClientError('UNVERIFIED', `${hub.url}: has no signed index, and a key says that it must`)
     }
     try {
-      return { ...(await fromHub(hub, query, signal)), fromIndex: false }
+      return { ...(await fromHub(hub, query, signal)), fromTree: false }
     } catch (err) {
       if (!(err instanceof ClientError) || !err.isNoRoute) throw err
-      const answer = await fromIndex(hub, query, signal)
-      if (answer === null) throw err
-      return { ...answer, fromIndex: true }
+      const found = await fromIndex(hub, query, signal)
+      if (found === null) throw err
+      return { ...found.answer, fromTree: found.isTree }
     }
   }
 
@@ -128,10 +131,11 @@ export function createClient(options: ClientOptions): Client {
     hub: HubConnection,
     query: KernelQuery,
     signal: AbortSignal,
-  ): Promise<ResolveAnswer | null> {
+  ): Promise<IndexAnswer | null> {
     // Only here: few ask one, and `get` is to start fast.
     const { askIndex } = await import('./ask-index.ts')
-    return askIndex(hub, toRequest(query), { keys, cache, signal })
+    await cache.prepare(SEEN)
+    return askIndex(hub, toRequest(query), { keys, seen: new SeenVersions(join(cache.dir, SEEN)), signal })
   }
 
   async function fromHub(
@@ -271,7 +275,7 @@ export function createClient(options: ClientOptions): Client {
   ): Promise<Fetched> {
     const answer = await resolveAt(hub, query, signal)
     const btf = await take(hub, answer, signal)
-    const path = answer.fromIndex
+    const path = answer.fromTree
       ? filePath(answer.build.kernel, query, form)
       : formPath(answer.build.kernel, query, form)
     const { bytes } = await hub.bytes(path, { atMost: limits.btf.maxBytes }, signal)
@@ -317,6 +321,9 @@ export function createClient(options: ClientOptions): Client {
     },
   }
 }
+
+/** Versions of indexes that were seen, in the cache; the format's version is in the name. */
+const SEEN = 'seen-v1'
 
 /** Tries to download right bytes from one hub. */
 const DOWNLOADS = 2

@@ -31,6 +31,9 @@ export function formPath(kernel: Kernel, query: KernelQuery, form: Form): string
 
 /** The same in a tree of plain files, which has forms of full BTF alone. Throws ClientError `BAD_REQUEST`. */
 export function filePath(kernel: Kernel, query: KernelQuery, form: Form): string {
+  if (query.variant !== undefined || query.module !== undefined) {
+    throw new ClientError('BAD_REQUEST', `a server of plain files has BTF of modules raw, not as ${form}`)
+  }
   if (query.tool !== undefined) {
     throw new ClientError('BAD_REQUEST', `a server of plain files has min BTF raw, not as ${form}`)
   }

@@ -64,6 +64,13 @@ export class IndexDocuments {
     return builds.map((build) => ({ ...build, min: build.min.map((at) => contents[at] ?? null) }))
   }
 
+  /** The modules of a build; null where it has none here. */
+  async modules({ modules }: Pick<ShardBuild, 'modules'>): Promise<api.ModuleList | null> {
+    if (modules === null) return null
+    const { ModuleList } = await schemas()
+    return this.document(modules, ModuleList)
+  }
+
   /** Releases of the builds with a build-id. */
   async releasesOf(buildId: string): Promise<readonly string[]> {
     const { build_id_shards: shards } = this.index

@@ -1,18 +1,15 @@
-import { parseSha256 } from '../core/digest.ts'
-import { parseArch } from '../core/kernel.ts'
-import { listKernels, tellApart } from '../core/resolve/ambiguity.ts'
 import { readFacts, type KernelFacts } from '../core/resolve/facts.ts'
 import { KernelIndex } from '../core/resolve/kernel-index.ts'
 import { resolve } from '../core/resolve/resolver.ts'
-import { FactsError, type KnownBuild } from '../core/resolve/types.ts'
-import type { Blob, Build, ResolveAnswer, ResolveRequest } from '../registry/api.ts'
+import { FactsError } from '../core/resolve/types.ts'
+import type { Blob, ResolveAnswer, ResolveRequest } from '../registry/api.ts'
 import { ClientError } from './errors.ts'
-import type { IndexDocuments, ShardBuild } from './index-documents.ts'
+import { ambiguous, type Candidate, candidate, toBuild } from './index-candidate.ts'
+import type { IndexDocuments } from './index-documents.ts'
+import { type IndexVariant, pickVariant } from './index-variant.ts'
 
-/** A build in the words of the resolver, and as it is told. */
-interface Candidate extends KnownBuild {
-  readonly wire: ShardBuild
-}
+/** A tool has no min BTF of a kernel in an index: it does not fit, or a hub that runs is still making it. */
+export class NoMinBtf extends ClientError {}
 
 /**
  * Answers what `/v1/resolve` would, by the same rules, from the index of a hub: what is ambiguous is refused here too.
@@ -22,6 +19,7 @@ export async function resolveFromIndex(
   hub: string,
   documents: IndexDocuments,
   request: ResolveRequest,
+  variant: IndexVariant,
 ): Promise<ResolveAnswer> {
   const facts = factsOf(hub, request)
   const place = request.tool === undefined ? null : toolPlace(hub, documents.index.tools, request.tool)
@@ -36,14 +34,15 @@ export async function resolveFromIndex(
         problem: { nearest: [...resolution.nearest] },
       })
     case 'found': {
-      const { build, match } = resolution
+      const { build, builds, match } = resolution
+      if (variant.kind !== 'full') return { ...(await pickVariant(hub, documents, builds, variant)), match }
       return answer(match, build, blobFor(hub, build, place), documents, place)
     }
     case 'ambiguous': {
       const { builds, match } = resolution
       const blobs = builds.map((build) => blobFor(hub, build, place))
       const [build, blob] = [builds[0] as Candidate, blobs[0] as Blob]
-      if (place !== null && blobs.every((each) => each.digest === blob.digest)) {
+      if (place !== null && variant.kind === 'full' && blobs.every((each) => each.digest === blob.digest)) {
         return answer(match, build, blob, documents, place)
       }
       throw ambiguous(hub, builds, blobs)
@@ -75,28 +74,6 @@ async function candidates(
   return [...found.values()]
 }
 
-function candidate(hub: string, wire: ShardBuild): Candidate {
-  const arch = parseArch(wire.kernel.arch)
-  const [digest, layoutDigest] = [parseSha256(wire.btf.digest), parseSha256(wire.layout_digest)]
-  if (arch === null || digest === null || layoutDigest === null) {
-    throw new ClientError('UNVERIFIED', `${hub}: a build of its index is none: ${wire.key}`)
-  }
-  const { build_id: buildId, debug_build_id: debugBuildId, banner } = wire.provenance
-  return {
-    id: wire.id,
-    kernel: { ...wire.kernel, arch },
-    btf: { digest },
-    layoutDigest,
-    provenance: {
-      buildId,
-      debugBuildId: debugBuildId ?? null,
-      banner,
-      packageVersion: wire.provenance.package_version,
-    },
-    wire,
-  }
-}
-
 /** Where a tool is in the index's list; of several versions the newest, which is first. */
 function toolPlace(hub: string, tools: readonly string[], spec: string): number {
   const exact = tools.indexOf(spec)
@@ -110,7 +87,7 @@ function blobFor(hub: string, { wire }: Candidate, place: number | null): Blob {
   if (place === null) return wire.btf
   const min = wire.min[place]
   if (min === undefined || min === null) {
-    throw new ClientError(
+    throw new NoMinBtf(
       'BAD_REQUEST',
       `${hub}: the tool does not fit ${wire.kernel.release}, it has no min BTF`,
     )
@@ -120,31 +97,16 @@ function blobFor(hub: string, { wire }: Candidate, place: number | null): Blob {
 
 function answer(
   match: ResolveAnswer['match'],
-  { wire }: Candidate,
+  candidate: Candidate,
   btf: Blob,
   { index }: IndexDocuments,
   place: number | null,
 ): ResolveAnswer {
-  const { id: _id, key: _key, min: _min, ...build } = wire
   return {
     match,
-    build: build satisfies Build,
+    build: toBuild(candidate),
     btf,
     base: null,
     tool: place === null ? null : (index.tools[place] ?? null),
   }
-}
-
-function ambiguous(hub: string, builds: readonly Candidate[], blobs: readonly Blob[]): ClientError {
-  const by = tellApart(builds).join(', ') || 'a digest'
-  const choices = builds.map(({ wire }, i) => {
-    const { digest, url } = blobs[i] as Blob
-    const { build_id, package_version } = wire.provenance
-    return { kernel: wire.kernel, build_id, package_version, digest, layout_digest: wire.layout_digest, url }
-  })
-  return new ClientError(
-    'AMBIGUOUS',
-    `${hub}: ${builds.length} builds with different layouts match: ${listKernels(builds)}; say more with ${by}`,
-    { problem: { choices } },
-  )
 }

@@ -9,10 +9,12 @@ export { type Host, readHost } from './host.ts'
 export { HubConnection, type Timeouts } from './hub.ts'
 export type { NamedObject } from './minimize.ts'
 export type { KernelQuery } from './query.ts'
+export { askIndex, type AskIndexOptions, indexedBuilds } from './ask-index.ts'
 export {
   IndexDocuments,
   type IndexSource,
   type IndexTrust,
+  MissingDocument,
   openIndex,
   type ShardBuild,
 } from './index-documents.ts'

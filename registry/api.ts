@@ -503,6 +503,8 @@ export const IndexedBuild = Build.extend({
   key: z.string(),
   /** For each tool of the index, which of the shard's `contents` is its min BTF; -1 where there is none. */
   min: z.array(z.int().min(-1)),
+  /** Its {@link ModuleList}; null where its modules are not here. */
+  modules: sha256.nullable().default(null),
 })
 export type IndexedBuild = z.infer<typeof IndexedBuild>
 
@@ -511,6 +513,16 @@ export const BuildShard = z.object({
   contents: z.array(z.object({ digest: sha256, size_bytes: count })),
 })
 export type BuildShard = z.infer<typeof BuildShard>
+
+/** The modules of a build, by name, and both in one id space. */
+export const ModuleList = z.object({
+  merged: z.object({ digest: sha256, size_bytes: count }),
+  merged_layout: sha256,
+  modules: z.array(
+    z.object({ name: z.string(), origin: Module.shape.origin, digest: sha256, size_bytes: count }),
+  ),
+})
+export type ModuleList = z.infer<typeof ModuleList>
 
 /** Releases of the builds with a build-id. */
 export const BuildIdShard = z.record(z.string(), z.array(name))

@@ -30,6 +30,7 @@ import { metricsRoutes } from './routes/metrics.ts'
 import { minimizeRoutes } from './routes/minimize.ts'
 import { putToolRoutes } from './routes/put-tool.ts'
 import { resolveRoutes } from './routes/resolve.ts'
+import { signedIndexRoutes } from './routes/signed-index.ts'
 import { tarCatalogRoutes } from './routes/tar-catalog.ts'
 import { toolRoutes } from './routes/tools.ts'
 import { typeRoutes } from './routes/types.ts'
@@ -84,6 +85,7 @@ export function createApp(hub: Hub): OpenAPIHono<Env> {
     agentNameRoutes,
     btfhubOnlineRoutes,
     tarCatalogRoutes,
+    signedIndexRoutes,
   ]) {
     app.route('/', routes(hub))
   }

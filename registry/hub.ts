@@ -14,6 +14,7 @@ import { MinBtfs } from './min-btfs.ts'
 import { ObjectMins } from './object-mins.ts'
 import { noRateLimits, RateLimiter, type RateLimits } from './rate-limit.ts'
 import { Sender } from './sender.ts'
+import type { PublishedIndex } from './signed-index/published.ts'
 import { Snapshots } from './snapshots.ts'
 import type { Supplier } from './supplier.ts'
 import { TarCatalog } from './tar-catalog.ts'
@@ -36,6 +37,8 @@ export interface RegistryDeps {
   readonly rates?: RateLimits
   /** Makes min BTF of new tools in the background; without it they are made when they are asked for. */
   readonly makeMinBtfs?: MakeMinBtfs
+  /** What this hub signs; nothing by default. */
+  readonly index?: PublishedIndex
   /** Told of each request; nobody by default. */
   readonly access?: AccessLog
 }

@@ -40,6 +40,10 @@ export interface Answer {
   readonly lastModified: Date | null
   /** True where the URL names the digest: then the answer is the same for ever. */
   readonly immutable: boolean
+  /** True where an old answer does harm: caches have to ask each time. */
+  readonly volatile?: boolean
+  /** The content in gzip, where it is at hand; then `encodable` is false. */
+  readonly gzip?: Content
   /** True where compressed forms of the content may be sent instead, for whoever accepts them. */
   readonly encodable: boolean
   /** The snapshot that the answer was made from; null where it depends on something else. */
@@ -102,6 +106,10 @@ export class Sender {
     c: Context<Env>,
     answer: Answer,
   ): Promise<{ readonly encoding: Encoding; readonly content: Content; readonly isBest: boolean }> {
+    const { gzip } = answer
+    if (gzip !== undefined && acceptableEncodings(c.req.header('accept-encoding')).includes('gzip')) {
+      return { encoding: 'gzip', content: gzip, isBest: true }
+    }
     let isBest = true
     const accepted = answer.encodable ? acceptableEncodings(c.req.header('accept-encoding')) : []
     for (const encoding of accepted) {
@@ -169,7 +177,7 @@ function describe(answer: Answer): Record<string, string> {
     'Accept-Ranges': 'bytes',
     'X-Content-Type-Options': 'nosniff',
     ...(answer.match === null ? {} : { [header.match]: answer.match }),
-    ...(answer.encodable ? { Vary: 'Accept-Encoding' } : {}),
+    ...(answer.encodable || answer.gzip !== undefined ? { Vary: 'Accept-Encoding' } : {}),
     ...(answer.btf === null ? {} : { [header.digest]: answer.btf }),
     ...(answer.kernel === null ? {} : { [header.kernel]: formatKernel(answer.kernel) }),
     ...(answer.origin === null ? {} : { [header.origin]: answer.origin }),
@@ -180,7 +188,8 @@ function describe(answer: Answer): Record<string, string> {
   }
 }
 
-function cachingOf({ immutable, match }: Answer): string {
+function cachingOf({ immutable, volatile, match }: Answer): string {
+  if (volatile === true) return 'no-cache'
   // A guess is not to be found again once the kernel itself is there.
   if (match === 'predicted') return 'no-store'
   return immutable ? CACHE_FOR_EVER : CACHE_BRIEFLY

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import type { Sha256 } from '../core/digest.ts'
 import { describeError, isAbort } from '../core/errors.ts'
 import type { Log } from '../core/log.ts'
@@ -73,6 +74,8 @@ export class ToolWork {
     this.#isWanted = false
     for (const tool of await this.#catalog.tools()) {
       if (this.#stop.signal.aborted) return
+      // Looking costs some 50 ms on a large hub: requests are answered between two tools.
+      await setImmediate()
       try {
         const { state } = await this.progress(tool)
         if (state === 'ready') continue

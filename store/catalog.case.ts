@@ -365,6 +365,39 @@ export function describeCatalog(name: string, open: () => Promise<Catalog>): voi
         expect(await catalog.minBtf(id + 1, a)).toBeNull()
       })
 
+      it('are listed for some full BTFs, by tool, however many these are', async () => {
+        const [one, two] = [
+          await catalog.addTool({ name: 'one', version: '1', objects: [] }),
+          await catalog.addTool({ name: 'two', version: '1', objects: [] }),
+        ]
+        const [a, b, c] = [sha256Of('a'), sha256Of('b'), sha256Of('c')]
+        for (const btf of [a, b, c]) await catalog.putMinBtf(one.id, btf, blob('one'))
+        await catalog.putMinBtf(two.id, b, blob('two'))
+        const others = Array.from({ length: 2500 }, (_, i) => sha256Of(`other ${i}`))
+        expect(await catalog.minBtfsOf([a, ...others, b, b])).toEqual(
+          new Map([
+            [
+              one.id,
+              new Map([
+                [a, blob('one')],
+                [b, blob('one')],
+              ]),
+            ],
+            [two.id, new Map([[b, blob('two')]])],
+          ]),
+        )
+        expect(await catalog.minBtfsOf([])).toEqual(new Map())
+      })
+
+      it('are counted, and count as no change of what is kept in memory', async () => {
+        const { id } = await catalog.addTool({ name: 'snoop', version: '1', objects: [] })
+        const [generation, count] = [await catalog.generation(), await catalog.minChanges()]
+        await catalog.putMinBtf(id, sha256Of('a'), blob('one'))
+        await catalog.putMinBtf(id, sha256Of('a'), blob('other'))
+        expect(await catalog.minChanges()).toBe(count + 2)
+        expect(await catalog.generation()).toBe(generation)
+      })
+
       it('of a tool that is not there are refused', async () => {
         const put = catalog.putMinBtf(7, sha256Of('a'), blob('min'))
         await expect(put).rejects.toMatchObject({

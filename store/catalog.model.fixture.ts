@@ -13,6 +13,7 @@ const DAYS = [0, 1, 2, 4, 8, 16]
 /** A catalog in plain lists and maps, as short as its contract allows: what the real ones are compared with. */
 export function createCatalogModel(): Catalog {
   let generation = 0
+  let minChanges = 0
   let lastToolId = 0
   const builds: Build[] = []
   const failures = new Map<string, Failure>()
@@ -77,8 +78,14 @@ export function createCatalogModel(): Catalog {
 
     minBtf: async (toolId, btf) => mins.get(toolId)?.get(btf) ?? null,
     minBtfs: async (toolId) => mins.get(toolId) ?? new Map<Sha256, BlobRef>(),
+    minBtfsOf: async (btfs) =>
+      new Map(
+        [...mins].map(([id, ofTool]) => [id, new Map([...ofTool].filter(([btf]) => btfs.includes(btf)))]),
+      ),
+    minChanges: async () => minChanges,
     async putMinBtf(toolId, btf, min) {
       if (!tools.some((tool) => tool.id === toolId)) throw new StoreError('NOT_FOUND', String(toolId))
+      minChanges++
       mins.set(toolId, (mins.get(toolId) ?? new Map<Sha256, BlobRef>()).set(btf, min))
     },
 

@@ -197,6 +197,10 @@ export interface Catalog {
   /** The min BTF of a tool on a full BTF, where it was made already. */
   minBtf(toolId: number, btf: Sha256): Promise<BlobRef | null>
   minBtfs(toolId: number): Promise<ReadonlyMap<Sha256, BlobRef>>
+  /** Of some full BTFs those of all tools, by the id of the tool and the full BTF. */
+  minBtfsOf(btfs: readonly Sha256[]): Promise<ReadonlyMap<number, ReadonlyMap<Sha256, BlobRef>>>
+  /** Counts up whenever a min BTF is put. */
+  minChanges(): Promise<number>
   /** Replaces what was there. Throws `NOT_FOUND` where there is no such tool (any more). */
   putMinBtf(toolId: number, btf: Sha256, min: BlobRef): Promise<void>
 

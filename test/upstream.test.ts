@@ -80,6 +80,7 @@ describe.skipIf(missing !== undefined)(
             log: silentLog,
             now: () => new Date(),
             onBuild: async () => {},
+            trust: null,
             via,
           }),
       )
@@ -191,6 +192,7 @@ describe.skipIf(missing !== undefined)(
                 now: () => new Date(),
                 onBuild: async () => {},
                 via: 'back',
+                trust: null,
               }),
             ],
           },

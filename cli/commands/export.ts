@@ -17,6 +17,7 @@ export interface ExportOptions {
   readonly expires: number
   readonly publicUrl?: string
   readonly copy: boolean
+  readonly modules: boolean
 }
 
 const DAY_MS = 24 * 3600_000
@@ -37,6 +38,7 @@ export async function exportHub(dir: string, options: ExportOptions, invocation:
         getScript: readGetScript()(options.publicUrl ?? ''),
         lifetimeMs: options.expires * DAY_MS,
         copies: options.copy,
+        modules: options.modules,
         now: new Date(),
         signal,
         onProgress: progress.update,

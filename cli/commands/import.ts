@@ -23,6 +23,8 @@ export interface ImportOptions {
   readonly as?: string
   readonly buildId?: string
   readonly banner?: string
+  /** The modules of an export's builds too. */
+  readonly modules: boolean
   /** Public keys of hubs whose exports are believed. */
   readonly key?: readonly string[]
 }
@@ -64,6 +66,7 @@ export async function importBtf(
           minMaker,
           keys: (options.key ?? []).map(parsePublicKey),
           seenDir: join(options.data, 'seen-v1'),
+          modules: options.modules,
           extract: (name, bytes) => extractBytes(name, bytes, { tempDir: store.tempDir }, { log, signal }),
           signal,
           onOutcome({ kernel, outcome, reason }, count, total) {

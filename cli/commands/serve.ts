@@ -17,6 +17,7 @@ import { openAccessFile } from '../serve/access-file.ts'
 import { effectiveSettings, printSettings, type SaidOptions } from '../serve/effective.ts'
 import { openServedStore } from '../serve/open.ts'
 import { durationMs, type Effective } from '../serve/settings.ts'
+import { withSignedIndex } from '../serve/signed-index.ts'
 import { openSuppliers, type SupplierParts } from '../serve/suppliers.ts'
 
 /**
@@ -33,7 +34,9 @@ export async function serve(said: SaidOptions, invocation: Invocation): Promise<
     const via = `btfhub-${randomUUID()}`
     const suppliers = await suppliersOf(values, readOnly, { store, log, env: invocation.env, via })
     try {
-      await serveStore(store, values, { suppliers, via }, { log, readOnly, invocation })
+      await withSignedIndex(values, { store, readOnly, log }, (index) =>
+        serveStore(store, values, { suppliers, via, index }, { log, readOnly, invocation }),
+      )
     } finally {
       await Promise.all(suppliers.map((supplier) => supplier.close()))
     }
@@ -58,7 +61,7 @@ async function suppliersOf(
 async function serveStore(
   store: Store,
   values: Effective,
-  { suppliers, via }: Required<Pick<RegistryDeps, 'suppliers' | 'via'>>,
+  parts: Required<Pick<RegistryDeps, 'suppliers' | 'via' | 'index'>>,
   {
     log,
     readOnly,
@@ -76,8 +79,7 @@ async function serveStore(
     catalog: store.catalog,
     blobs: store.blobs,
     log,
-    suppliers,
-    via,
+    ...parts,
     ...(!readOnly && { makeMinBtfs: (tool, signal) => minMaker.forTool(tool, signal, () => {}) }),
     justInTime: { waitMs: durationMs(values.wait) },
     rates: {

@@ -81,6 +81,30 @@ describe('an export', () => {
       expect((await stat(join(dir, 'copied', btf))).nlink).toBe(1)
     }))
 
+  it.each([0o077, 0o000])('can be read by everybody, and written by its owner, with umask %o', (umask) =>
+    withScratch(async (dir) => {
+      const before = process.umask(umask)
+      const tree = join(dir, 'tree')
+      try {
+        await withTestStore(async (own) => {
+          await fill(own)
+          await exportTo(join(tree, 'below'), own, key)
+        })
+      } finally {
+        process.umask(before)
+      }
+      const root = join(tree, 'below')
+      const modes = new Set<string>([`folder ${((await stat(root)).mode & 0o777).toString(8)}`])
+      for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+        const path = join(entry.parentPath, entry.name)
+        if (path.startsWith(join(root, '.btfhub')) || entry.isSymbolicLink()) continue
+        const mode = ((await stat(path)).mode & 0o777).toString(8)
+        modes.add(`${entry.isDirectory() ? 'folder' : 'file'} ${mode}`)
+      }
+      expect([...modes].sort()).toEqual(['file 644', 'folder 755'])
+    }),
+  )
+
   it('again writes nothing, and renews the index in the second half of its life', () =>
     withScratch(async (dir) => {
       const hour = 3600_000

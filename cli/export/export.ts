@@ -1,18 +1,25 @@
-import { mkdir, realpath, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, realpath, rename, rm } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join } from 'node:path'
-import { sha256Of } from '../../core/digest.ts'
+import { dirname, join } from 'node:path'
+import { sha256Of, type Sha256 } from '../../core/digest.ts'
 import { KernelIndex } from '../../core/resolve/kernel-index.ts'
 import { manifestLines, nextVersion, seal, type SigningKey } from '../../core/signed-index/index.ts'
 import { writeFileAtomic } from '../../core/temp-file.ts'
 import type { SignedIndex } from '../../registry/api.ts'
-import { blobPath, derivedFormOf, indexDocuments, ToolIndex } from '../../registry/index.ts'
+import {
+  blobPath,
+  derivedFormOf,
+  indexDocuments,
+  type IndexParts as DocumentParts,
+  ToolIndex,
+} from '../../registry/index.ts'
 import { type BlobRef, makeForm, type Store, withLock } from '../../store/index.ts'
 import { eachAtOnce } from './each.ts'
+import { planModules } from './plan-modules.ts'
 import { planTree, type TreePlan } from './plan.ts'
 import { INDEX_PATH, NEXT_INDEX_PATH, PREVIOUS_INDEX_PATH, PRIVATE_DIR } from './tree-paths.ts'
 import { checkOwn, readTreeStates, type TreeState, type TreeStates } from './tree-state.ts'
-import { TreeWriter } from './tree.ts'
+import { FILE_MODE, makeFolder, TreeWriter } from './tree.ts'
 import type { TreeFile, TreeForm } from './types.ts'
 
 export interface ExportTreeOptions {
@@ -23,6 +30,8 @@ export interface ExportTreeOptions {
   readonly lifetimeMs: number
   /** Files of their own instead of hard links to the store's. */
   readonly copies: boolean
+  /** The modules of builds too. */
+  readonly modules: boolean
   readonly now: Date
   readonly signal: AbortSignal
   /** Phases: `forms`, `files`, `removing`. */
@@ -51,6 +60,8 @@ export async function exportTree(
   store: Store,
   options: ExportTreeOptions,
 ): Promise<ExportReport> {
+  await mkdir(dirname(dir), { recursive: true })
+  await makeFolder(dir)
   await mkdir(join(dir, PRIVATE_DIR), { recursive: true })
   return withLock(join(dir, PRIVATE_DIR), 'export', async () => {
     const root = await realpath(dir)
@@ -68,6 +79,7 @@ export async function exportTree(
     const manifest = { path: blobPath(fresh.manifest.digest).slice(1), ...fresh.manifest }
     await writer.write(manifest)
     await writeFileAtomic(join(root, NEXT_INDEX_PATH), fresh.text)
+    await chmod(join(root, NEXT_INDEX_PATH), FILE_MODE)
     const written = await writeFiles(writer, files, states, options)
     for (const [path, target] of Object.entries(links)) await writer.link(path, target)
     await writer.sync()
@@ -110,10 +122,25 @@ async function plan(
   const tools = [...new ToolIndex(allTools).names.values()].flat()
   const minBtfs = new Map<number, ReadonlyMap<BlobRef['digest'], BlobRef>>()
   for (const tool of tools) minBtfs.set(tool.id, await store.catalog.minBtfs(tool.id))
-  const { parts, documents } = indexDocuments({ builds, tools, minBtfs })
+  const index = new KernelIndex(builds)
+  const modules = await planModules(index, store, options)
+  const documents = new Map<Sha256, Uint8Array>()
+  const parts: DocumentParts = await indexDocuments(
+    {
+      builds,
+      tools,
+      minBtfsOf: () => Promise.resolve(minBtfs),
+      modulesOf: ({ id }) => Promise.resolve(modules.lists.get(id) ?? null),
+    },
+    (bytes) => {
+      const digest = sha256Of(bytes)
+      documents.set(digest, bytes)
+      return Promise.resolve(digest)
+    },
+  )
   const tree = await planTree(
     {
-      index: new KernelIndex(builds),
+      index,
       tools,
       minBtfs,
       forms: new Set(options.forms),
@@ -128,7 +155,7 @@ async function plan(
     },
     (done, total) => options.onProgress('forms', done, total),
   )
-  const files = [...tree.files]
+  const files = [...new Map([...tree.files, ...modules.files].map((file) => [file.path, file])).values()]
   for (const [digest, bytes] of documents) {
     const path = blobPath(digest).slice(1)
     const zipped = await makeForm('gz', bytes)

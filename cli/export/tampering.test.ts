@@ -105,6 +105,7 @@ async function imported(keys: readonly string[]): Promise<readonly string[]> {
       minMaker: createMinMaker(into, silentLog),
       keys: keys as never,
       seenDir: join(into.dataDir, 'seen'),
+      modules: true,
       extract: (name, bytes) =>
         extractBytes(name, bytes, { tempDir: into.tempDir }, { log: silentLog, signal }),
       signal,

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { lstat, mkdir, readlink, rename, rm, rmdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, lstat, mkdir, readlink, rename, rm, rmdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { withTempFile } from '../../core/temp-file.ts'
@@ -8,8 +8,12 @@ import type { BlobStore } from '../../store/index.ts'
 import { PRIVATE_DIR } from './tree-paths.ts'
 import { ExportError, type TreeFile } from './types.ts'
 
+/** A web server runs as another user than who exports, whose umask may keep everybody else out. */
+export const FILE_MODE = 0o644
+const FOLDER_MODE = 0o755
+
 /**
- * Writes the files of a tree. Each appears whole, by a rename; none is written through a symbolic link, so that nothing
+ * Writes the files of a tree, readable for everybody whatever the umask. Each appears whole, by a rename; none is written through a symbolic link, so that nothing
  * outside of the tree is ever touched. What a power cut may undo is made durable by {@link sync}, all at once: flushing
  * each of a hundred thousand small files would take hours on a disk.
  */
@@ -31,11 +35,30 @@ export class TreeWriter {
     const path = await this.#place(file.path)
     await withTempFile(this.#tempDir, async (temp) => {
       // A blob gets its second name after it was read once, so that no damaged one is ever published.
-      const bytes = file.bytes ?? (await this.#blobs.read(file.digest))
-      const isLinked = file.bytes === null && !this.#copies && (await this.#blobs.link(file.digest, temp))
-      if (!isLinked) await writeFile(temp, bytes, { flag: 'wx', mode: 0o644 })
+      const bytes = await this.#bytesOf(file)
+      const isLinked = file.bytes === null && !this.#copies && (await this.#link(file, temp))
+      if (!isLinked) await writeFile(temp, bytes, { flag: 'wx' })
+      if (!isLinked) await chmod(temp, FILE_MODE)
       await rename(temp, path)
     })
+  }
+
+  async #bytesOf({ bytes, digest }: TreeFile): Promise<Uint8Array> {
+    if (typeof bytes === 'function') return bytes()
+    return bytes ?? this.#blobs.read(digest)
+  }
+
+  /** False, and nothing done, where bytes cannot be shared: on another disk, or with a mode that is not ours to change. */
+  async #link({ digest }: TreeFile, temp: string): Promise<boolean> {
+    if (!(await this.#blobs.link(digest, temp))) return false
+    try {
+      await chmod(temp, FILE_MODE)
+      return true
+    } catch (err) {
+      await rm(temp)
+      if ((err as NodeJS.ErrnoException).code === 'EPERM') return false
+      throw err
+    }
   }
 
   async link(path: string, target: string): Promise<void> {
@@ -66,10 +89,10 @@ export class TreeWriter {
     }
   }
 
-  /** Whether a regular file is at a path, and none of its folders a link. */
+  /** Whether a regular file that everybody can read is at a path, and none of its folders a link. */
   async has(path: string): Promise<boolean> {
     const stats = await lstat(join(this.#root, path)).catch(() => null)
-    return stats?.isFile() === true
+    return stats?.isFile() === true && (stats.mode & FILE_MODE) === FILE_MODE
   }
 
   /** Makes all that was written survive a power cut: syncfs(2), which Node does not have. */
@@ -91,13 +114,21 @@ export class TreeWriter {
   async #makeFolder(folder: string): Promise<void> {
     if (folder === this.#root || this.#folders.has(folder)) return
     await this.#makeFolder(dirname(folder))
-    await mkdir(folder).catch((err: NodeJS.ErrnoException) => {
-      if (err.code !== 'EEXIST') throw err
-    })
+    await makeFolder(folder)
     if (!(await isFolder(folder))) {
       throw new ExportError('DAMAGED', `${folder}: expected a folder, found what no export made`)
     }
     this.#folders.add(folder)
+  }
+}
+
+/** Makes a folder that everybody can look into; one that is there stays as it is. */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder)
+    await chmod(folder, FOLDER_MODE)
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'EEXIST') throw err
   }
 }
 

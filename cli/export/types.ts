@@ -13,8 +13,8 @@ export interface TreeFile {
   /** Below the root, `core/signed-index` `checkTreePath`. */
   readonly path: string
   readonly digest: Sha256
-  /** Null for a blob of the store. */
-  readonly bytes: Uint8Array | null
+  /** Null for a blob of the store. What is large is made when it is written. */
+  readonly bytes: Uint8Array | (() => Promise<Uint8Array>) | null
 }
 
 /** Forms of each full BTF that a tree can have, besides the raw one. */

@@ -153,12 +153,19 @@ async function checkDocuments({ root, current, problem }: Tree): Promise<void> {
   }
   if (documents === null) return
   for (const i of documents.index.release_shards.keys()) {
+    const modulesOf: { readonly key: string; readonly modules: string | null }[] = []
     await check(INDEX_PATH, async () =>
-      (await documents.shard(i)).flatMap(({ btf, min }) => [
-        btf.digest,
-        ...min.filter((each) => each !== null).map((each) => each.digest),
-      ]),
+      (await documents.shard(i)).flatMap(({ btf, min, key, modules }) => {
+        modulesOf.push({ key, modules })
+        return [btf.digest, ...min.filter((each) => each !== null).map((each) => each.digest)]
+      }),
     )
+    for (const build of modulesOf) {
+      await check(`${INDEX_PATH}: modules of ${build.key}`, async () => {
+        const list = await documents.modules(build)
+        return list === null ? [] : [list.merged.digest, ...list.modules.map(({ digest }) => digest)]
+      })
+    }
   }
   await check(INDEX_PATH, async () =>
     (await documents.document(documents.index.tool_list, ToolList)).tools.flatMap((tool) =>

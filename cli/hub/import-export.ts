@@ -1,8 +1,9 @@
-import { layoutDigest, parseBtf } from '../../btf/index.ts'
+import { layoutDigest, parseBtf, validateBtf } from '../../btf/index.ts'
 import {
   ClientError,
   type IndexDocuments,
   type IndexSource,
+  MissingDocument,
   openIndex,
   SeenVersions,
   type ShardBuild,
@@ -16,7 +17,7 @@ import type { PublicKeyText } from '../../core/signed-index/index.ts'
 import { parseBpfObject } from '../../minimize/index.ts'
 import { type Tool as WireTool, ToolList } from '../../registry/api.ts'
 import { blobPath } from '../../registry/index.ts'
-import type { NewBuild, Store, ToolObject } from '../../store/index.ts'
+import type { Build, BuildModule, NewBuild, Store, ToolObject } from '../../store/index.ts'
 import type { ImportOutcome } from './import-outcome.ts'
 import type { MinMaker } from './min-maker.ts'
 
@@ -27,6 +28,8 @@ export interface ImportExportDeps {
   readonly keys: readonly PublicKeyText[]
   /** Where versions of indexes are remembered. */
   readonly seenDir: string
+  /** The modules of builds too. */
+  readonly modules: boolean
   /** Takes the BTF out of bytes, and checks it as any other. */
   readonly extract: (
     name: string,
@@ -37,9 +40,12 @@ export interface ImportExportDeps {
   readonly onOutcome: (outcome: ImportOutcome, done: number, total: number) => void
 }
 
+/** A hub that runs replaces its index while it is read: so often it is begun anew, what was taken in being known then. */
+const TRIES = 5
+
 /**
- * Takes in what an export has: its builds with their provenance and its tools. Each blob is checked against the digest
- * that the index has, parsed and validated like any other; min BTF is cut anew. What is here already is not read again,
+ * Takes in what an export has, or a hub that runs: its builds with their provenance, and its tools. Each blob is checked
+ * against the digest that the index has, parsed and validated like any other; min BTF is cut anew. What is here already is not read again,
  * so that an import that was broken off goes on where it was. Where a trusted key signed the index, provenance is kept as
  * the hub has it; else builds count as imported, with the facts that were told of them. Throws ClientError `UNVERIFIED`
  * where the index is not believed, and where there is none.
@@ -48,33 +54,50 @@ export async function importExport(
   source: IndexSource,
   deps: ImportExportDeps,
 ): Promise<readonly ImportOutcome[]> {
+  const outcomes = new Map<string, ImportOutcome>()
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await importOnce(source, deps, outcomes)
+      return [...outcomes.values()]
+    } catch (err) {
+      if (!(err instanceof MissingDocument) || attempt >= TRIES) throw err
+    }
+  }
+}
+
+async function importOnce(
+  source: IndexSource,
+  deps: ImportExportDeps,
+  outcomes: Map<string, ImportOutcome>,
+): Promise<void> {
   const seen = new SeenVersions(deps.seenDir)
   const documents = await openIndex(source, { keys: deps.keys, seen, now: () => new Date() })
   if (documents === null) throw new ClientError('UNVERIFIED', `${source.name}: has no signed index`)
   const { tools } = await documents.document(documents.index.tool_list, ToolList)
   const total = documents.index.builds + tools.length
-  const outcomes: ImportOutcome[] = []
-  const tell = (outcome: ImportOutcome): void => {
-    outcomes.push(outcome)
-    deps.onOutcome(outcome, outcomes.length, total)
+  /** Each once, though an attempt before had got there. */
+  const each = async (key: string, name: string, work: () => Promise<ImportOutcome>): Promise<void> => {
+    deps.signal.throwIfAborted()
+    const known = outcomes.get(key)
+    if (known !== undefined && known.outcome !== 'failed') return
+    const outcome = await orFailed(name, source, work)
+    outcomes.set(key, outcome)
+    deps.onOutcome(outcome, outcomes.size, total)
   }
   for (const number of documents.index.release_shards.keys()) {
     // Oldest first: the newest gets the highest id here too.
     const builds = (await documents.shard(number)).sort((a, b) => a.id - b.id)
     for (const build of builds) {
-      deps.signal.throwIfAborted()
-      tell(
-        await orFailed(`${build.kernel.distro}/${build.kernel.release}`, source, () =>
-          importBuild(build, documents, source, deps),
-        ),
+      const { distro, version, arch, release } = build.kernel
+      await each(`build ${build.key}`, `${distro}/${version}/${arch}/${release}`, () =>
+        importBuild(build, documents, source, deps),
       )
     }
   }
   for (const tool of tools) {
-    deps.signal.throwIfAborted()
-    tell(await orFailed(`${tool.name}@${tool.version}`, source, () => importTool(tool, source, deps)))
+    const name = `${tool.name}@${tool.version}`
+    await each(`tool ${name}`, name, () => importTool(tool, source, deps))
   }
-  return outcomes
 }
 
 async function orFailed(
@@ -85,7 +108,7 @@ async function orFailed(
   try {
     return await work()
   } catch (err) {
-    if (isAbort(err)) throw err
+    if (isAbort(err) || err instanceof MissingDocument) throw err
     return { path: source.name, kernel: name, outcome: 'failed', digest: null, reason: describeError(err) }
   }
 }
@@ -94,8 +117,9 @@ async function importBuild(
   wire: ShardBuild,
   documents: IndexDocuments,
   source: IndexSource,
-  { store, minMaker, extract }: ImportExportDeps,
+  deps: ImportExportDeps,
 ): Promise<ImportOutcome> {
+  const { store, minMaker, extract } = deps
   const { distro, version, arch, release } = wire.kernel
   const kernel = makeKernel(distro, version, arch, release)
   const path = blobPath(wire.btf.digest)
@@ -108,7 +132,10 @@ async function importBuild(
   const isTrusted = documents.trustedKey !== null
   const key = isTrusted ? wire.key : `import/${formatKernel(kernel)}/${wire.btf.digest}`
   const known = await store.catalog.buildByKey(key)
-  if (known !== null && known.btf.digest === wire.btf.digest) return { ...outcome, outcome: 'known' }
+  if (known !== null && known.btf.digest === wire.btf.digest) {
+    const isNew = await importModules(known, wire, documents, source, deps)
+    return { ...outcome, outcome: isNew ? 'imported' : 'known' }
+  }
 
   const { btf: bytes, warnings } = await extract(
     path,
@@ -133,8 +160,62 @@ async function importBuild(
       ? told
       : { ...told, source: 'import', origin: 'imported', verified: 'none', url: outcome.path },
   })
+  await importModules(build, wire, documents, source, deps)
   await minMaker.forBuild(build)
   return { ...outcome, outcome: 'imported' }
+}
+
+/** False where there is nothing that is not here. Throws as importing a build does; then none of the modules is recorded. */
+async function importModules(
+  build: Build,
+  wire: ShardBuild,
+  documents: IndexDocuments,
+  source: IndexSource,
+  { store, modules: isWanted, signal }: ImportExportDeps,
+): Promise<boolean> {
+  if (!isWanted || wire.modules === null || (await store.catalog.modules(build.id)) !== null) return false
+  const list = await documents.modules(wire)
+  if (list === null) return false
+  const totalBytes = list.modules.reduce((sum, { size_bytes: size }) => sum + size, 0)
+  if (list.modules.length > limits.module.maxCount || totalBytes > limits.module.maxTotalBytes) {
+    const what = `${list.modules.length} modules of ${totalBytes} bytes`
+    throw unverified(source, `${formatKernel(build.kernel)} has ${what}, more than is allowed`)
+  }
+  const base = parseBtf(await store.blobs.read(build.btf.digest))
+  const modules: BuildModule[] = []
+  for (const { name, origin, digest } of list.modules) {
+    signal.throwIfAborted()
+    const bytes = await readModule(store, source, digest)
+    validateBtf(parseBtf(bytes, { base }))
+    modules.push({ name: checkName('module name', name), origin, btf: await store.blobs.put(bytes) })
+  }
+  const merged = parseBtf(await readBlob(source, list.merged.digest, limits.btf.maxBytes))
+  validateBtf(merged)
+  const layout = layoutDigest(merged)
+  if (layout !== list.merged_layout) {
+    const kernel = formatKernel(build.kernel)
+    throw unverified(
+      source,
+      `the layout of ${kernel} with its modules is ${layout}, the index says ${list.merged_layout}`,
+    )
+  }
+  await store.catalog.putModules(build.id, {
+    modules,
+    merged: await store.blobs.put(merged.bytes),
+    mergedLayout: layout,
+  })
+  return true
+}
+
+/** Kernels of a series share most of their modules, and an import that was broken off has some of them. */
+async function readModule(
+  { blobs }: Pick<Store, 'blobs'>,
+  source: IndexSource,
+  text: string,
+): Promise<Uint8Array> {
+  const digest = parseSha256(text)
+  const isHere = digest !== null && (await blobs.size(digest)) !== null
+  return isHere ? blobs.read(digest) : readBlob(source, text, limits.btf.maxBytes)
 }
 
 function namesOf(wire: ShardBuild, kernel: Kernel): Pick<NewBuild, 'kernel' | 'flavour' | 'series'> {

@@ -27,6 +27,15 @@ export async function readKeys(dataDir: string): Promise<readonly SigningKey[]> 
   return keys
 }
 
+/** The keys that sign a hub's index: those in files, where any are named, else its own. Throws as {@link readKeys}. */
+export async function readSigningKeys(
+  dataDir: string,
+  files: readonly string[],
+): Promise<readonly SigningKey[]> {
+  if (files.length === 0) return readKeys(dataDir)
+  return Promise.all(files.map(async (file) => parseSigningKey(file, await readFile(file, 'utf8'))))
+}
+
 /** Makes one more key. */
 export async function addKey(dataDir: string): Promise<SigningKey> {
   const pem = generateKeyPem()

@@ -54,6 +54,7 @@ export function addHubCommands(program: Command, invocation: () => Invocation): 
     .option('--as <kernel>', 'DISTRO/VERSION/ARCH/RELEASE of a single file')
     .option('--build-id <hex>', 'its GNU build-id, with --as')
     .option('--banner <text>', 'its text of /proc/version, with --as')
+    .option('--no-modules', 'leave out the modules of exports')
     .addOption(keyOption())
     .addOption(dataOption())
     .addOption(jsonOption())
@@ -77,6 +78,7 @@ export function addHubCommands(program: Command, invocation: () => Invocation): 
       new Option('--public-url <url>', 'where the tree will be served, for get.sh').env('BTFHUB_PUBLIC_URL'),
     )
     .option('--copy', 'files of their own instead of hard links to those of the hub', false)
+    .option('--no-modules', 'leave out the modules of builds')
     .addOption(dataOption())
     .addOption(jsonOption())
     .action(async (dir, options) => {

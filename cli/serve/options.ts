@@ -14,6 +14,15 @@ export const OPTIONS: Readonly<Record<SettingName, readonly [flags: string, abou
   ],
   mirror: ['--mirror <url...>', "base URLs that replace the sources' own mirrors, for --on-demand"],
   upstream: ['--upstream <url...>', 'hubs and btfhub-shaped trees to fetch from what is not here'],
+  'upstream-key': [
+    '--upstream-key <key...>',
+    'public keys (ed25519:…): of --upstream only what a signed index has',
+  ],
+  'sign-key': [
+    '--sign-key <file...>',
+    "private keys that sign /v1/index.json; the hub's own, of `btfhub key generate`, by default",
+  ],
+  'index-lifetime': ['--index-lifetime <time>', 'how long a signed index is to be believed'],
   wait: [
     '--wait <time>',
     'how long a request waits for --on-demand and --upstream before it is told to come again',

@@ -17,7 +17,7 @@ const upstreamUrl = webUrl.refine(
   (value) => !URL.canParse(value) || !/^https?:\/\/[^/]*@/i.test(new URL(value).href),
   'expected a URL without user and password',
 )
-const words = z.array(text).max(1000)
+const words = z.array(text)
 
 /**
  * Everything that `btfhub serve` can be told: by option (`--rate-limit 50`), environment (`BTFHUB_RATE_LIMIT=50`) or
@@ -29,9 +29,12 @@ export const Settings = z.strictObject({
   port,
   'public-url': webUrl,
   'read-only': z.boolean(),
-  'on-demand': z.union([z.boolean(), words]),
+  'on-demand': z.union([z.boolean(), words.max(1000)]),
   mirror: z.array(webUrl).max(100),
   upstream: z.array(upstreamUrl).max(100),
+  'upstream-key': words.max(100),
+  'sign-key': words.max(16),
+  'index-lifetime': duration,
   wait: duration,
   'rate-limit': rate,
   'rate-limit-work': rate,
@@ -58,6 +61,9 @@ export const DEFAULTS = {
   'on-demand': false,
   mirror: [],
   upstream: [],
+  'upstream-key': [],
+  'sign-key': [],
+  'index-lifetime': '2d',
   wait: '10s',
   'rate-limit': 0,
   'rate-limit-work': 20,
@@ -92,6 +98,8 @@ export function fromText(name: SettingName, said: string | boolean | readonly st
   switch (name) {
     case 'mirror':
     case 'upstream':
+    case 'upstream-key':
+    case 'sign-key':
       return list
     case 'on-demand':
       return list.length === 1 && /^(?:true|false|0|1)$/.test(word) ? toBoolean(word) : list

@@ -1,14 +1,18 @@
 import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { SeenVersions } from '../../client/index.ts'
 import type { Log } from '../../core/log.ts'
 import { hostPolicies } from '../../crawler/index.ts'
 import type { Supplier } from '../../registry/index.ts'
 import type { Build, Store } from '../../store/index.ts'
 import { politeHosts } from '../../core/hosts.ts'
+import { parsePublicKey } from '../../core/signed-index/index.ts'
 import { limits } from '../../core/limits.ts'
 import { cliHttp } from '../http.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
 import { OnDemand } from '../hub/on-demand.ts'
 import { indexCache, openSources } from '../hub/sources.ts'
+import type { UpstreamDeps } from '../upstream/deps.ts'
 import { proxyHosts } from '../upstream/guard.ts'
 import { Upstream } from '../upstream/upstream.ts'
 import type { Effective } from './settings.ts'
@@ -21,16 +25,19 @@ export interface SupplierParts {
   readonly via: string
 }
 
-/** Where what a hub lacks may be had: other hubs first, since extracting costs more. Throws UsageError. */
+/** Where what a hub lacks may be had: other hubs first, since extracting costs more. Throws UsageError, IndexError `BAD_KEY`. */
 export async function openSuppliers(values: Effective, parts: SupplierParts): Promise<readonly Supplier[]> {
   const minMaker = createMinMaker(parts.store, parts.log)
   const onBuild = (build: Build): Promise<void> => minMaker.forBuild(build)
-  const upstreams = values.upstream.map((url) => openUpstream(url, onBuild, parts))
+  const keys = values['upstream-key'].map(parsePublicKey)
+  const trust = keys.length === 0 ? null : { keys, seen: new SeenVersions(join(values.data, 'seen-v1')) }
+  const upstreams = values.upstream.map((url) => openUpstream(url, trust, onBuild, parts))
   return [...upstreams, ...(await openOnDemand(values, onBuild, parts))]
 }
 
 function openUpstream(
   url: string,
+  trust: UpstreamDeps['trust'],
   onBuild: (build: Build) => Promise<void>,
   { store, log, env, via }: SupplierParts,
 ): Supplier {
@@ -43,6 +50,7 @@ function openUpstream(
     log,
     now: () => new Date(),
     onBuild,
+    trust,
     via,
   })
 }

@@ -1,3 +1,4 @@
+import type { IndexTrust } from '../../client/index.ts'
 import type { HttpClient, HttpGuard } from '../../core/http-client.ts'
 import type { Log } from '../../core/log.ts'
 import type { Build, Store } from '../../store/index.ts'
@@ -13,6 +14,8 @@ export interface UpstreamDeps {
   readonly now: () => Date
   /** Told of each new build; nobody waits for it. */
   readonly onBuild: (build: Build) => Promise<void>
+  /** Whose signed indexes are believed, and nothing else then; null where a hub is believed by its word. */
+  readonly trust: Omit<IndexTrust, 'now'> | null
   /** What this hub calls itself in `Via`. */
   readonly via: string
 }

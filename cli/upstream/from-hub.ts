@@ -4,7 +4,13 @@ import { ClientError, type HubConnection } from '../../client/index.ts'
 import { sha256Of } from '../../core/digest.ts'
 import { formatKernel, type Kernel, makeKernel, parseBuildId } from '../../core/kernel.ts'
 import { limits } from '../../core/limits.ts'
-import { type Build, KernelDetail, KernelPage, type ResolveRequest } from '../../registry/api.ts'
+import {
+  type Build,
+  KernelDetail,
+  KernelPage,
+  type ResolveAnswer,
+  type ResolveRequest,
+} from '../../registry/api.ts'
 import { type KernelFacts, type Supply, SupplyError } from '../../registry/index.ts'
 import { extractBytes } from '../input.ts'
 import type { BringDeps } from './deps.ts'
@@ -13,6 +19,22 @@ import { takeIn } from '../hub/take-in.ts'
 /** Longest pause that another hub may ask for while it fetches itself. */
 const MAX_PAUSE_MS = 30_000
 
+/** What another hub says, by its word or by its signature. */
+export interface HubAnswers {
+  /** Throws ClientError, as HubConnection does. */
+  resolve(request: ResolveRequest): Promise<ResolveAnswer>
+  /** All builds of a release on an architecture. Throws the same, and SupplyError. */
+  named(release: string, arch: string): Promise<readonly Build[]>
+}
+
+/** What a hub says that nobody vouches for. */
+export function byWord(hub: HubConnection, signal: AbortSignal): HubAnswers {
+  return {
+    resolve: (request) => hub.resolve(request, signal),
+    named: (release, arch) => buildsNamed(hub, release, arch, signal),
+  }
+}
+
 /**
  * Brings what another hub has under the name that facts mean: every build of that release, not only the one that it
  * resolves to, so that what is ambiguous there is so here. Each BTF is what its digest says, and validated like any
@@ -20,15 +42,16 @@ const MAX_PAUSE_MS = 30_000
  */
 export async function bringFromHub(
   hub: HubConnection,
+  says: HubAnswers,
   facts: KernelFacts,
   deps: BringDeps,
   signal: AbortSignal,
 ): Promise<Supply> {
-  const kernels = await kernelsMeant(hub, facts, signal)
+  const kernels = await kernelsMeant(hub, says, facts, signal)
   const names = new Map(kernels.map((kernel) => [`${kernel.release} ${kernel.arch}`, kernel]))
   let brought = false
   for (const { release, arch } of names.values()) {
-    for (const build of await buildsNamed(hub, release, arch, signal)) {
+    for (const build of await says.named(release, arch)) {
       await bring(hub, build, deps, signal)
       brought = true
     }
@@ -39,13 +62,14 @@ export async function bringFromHub(
 /** The kernels that the hub finds for the facts; none where it has none. */
 async function kernelsMeant(
   hub: HubConnection,
+  says: HubAnswers,
   facts: KernelFacts,
   signal: AbortSignal,
 ): Promise<readonly { readonly release: string; readonly arch: string }[]> {
   const request = toRequest(facts)
   for (;;) {
     try {
-      const { kernel } = (await hub.resolve(request, signal)).build
+      const { kernel } = (await says.resolve(request)).build
       if (facts.release === null || facts.release === kernel.release) return [kernel]
       throw new SupplyError('ILL', `${hub.url}: asked for ${facts.release}, got ${kernel.release}`)
     } catch (err) {

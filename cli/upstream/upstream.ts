@@ -8,7 +8,8 @@ import { type KernelFacts, type Supplier, type Supply, SupplyError } from '../..
 import { StoreError } from '../../store/index.ts'
 import { Background } from '../hub/background.ts'
 import type { BringDeps, UpstreamDeps } from './deps.ts'
-import { bringFromHub } from './from-hub.ts'
+import { bringFromHub, byWord } from './from-hub.ts'
+import { bySignature } from './from-index.ts'
 import { bringFromTree } from './from-tree.ts'
 import { upstreamGuard } from './guard.ts'
 
@@ -70,6 +71,7 @@ export class Upstream implements Supplier {
     const guard = upstreamGuard(this.#url, this.#deps.proxies)
     const http = this.#deps.openHttp(guard)
     try {
+      if (this.#deps.trust !== null) return await this.#askHub(facts, via, signal)
       this.#kind ??= await this.#findKind(http, signal)
       if (this.#kind === 'tree') return await bringFromTree(this.#url, http, facts, this.#bring, signal)
       return await this.#askHub(facts, via, signal)
@@ -90,7 +92,9 @@ export class Upstream implements Supplier {
       headers: { via: [...(via === undefined ? [] : [via]), `1.1 ${this.#deps.via}`].join(', ') },
     })
     try {
-      return await bringFromHub(hub, facts, this.#bring, signal)
+      const { trust } = this.#deps
+      const says = trust === null ? byWord(hub, signal) : bySignature(hub, { ...trust, signal })
+      return await bringFromHub(hub, says, facts, this.#bring, signal)
     } finally {
       await hub.close()
     }

@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi'
 import { z } from 'zod'
-import { parseSha256 } from '../../core/digest.ts'
+import type { Context } from 'hono'
+import { parseSha256, type Sha256 } from '../../core/digest.ts'
 import { blobContent } from '../content.ts'
 import { RegistryError } from '../errors.ts'
 import { mediaTypes } from '../forms.ts'
@@ -25,7 +26,7 @@ export function blobRoutes(hub: Hub): OpenAPIHono<Env> {
       throw new RegistryError('BAD_REQUEST', `digest ${JSON.stringify(text)}: expected 64 hex digits`)
     const stored = await hub.blobs.stat(digest)
     const content = stored === null ? hub.minBtfs.kept(digest) : blobContent(hub.blobs, stored)
-    if (content === null) throw new RegistryError('NOT_FOUND', `no blob ${digest}`)
+    if (content === null) return sendDocument(hub, c, digest)
     const snapshot = await hub.snapshots.get()
     const build = snapshot.kernels.withDigest(digest)[0]
     return hub.sender.send(c, {
@@ -40,5 +41,24 @@ export function blobRoutes(hub: Hub): OpenAPIHono<Env> {
       encodable: true,
       snapshotId: snapshot.id,
     })
+  })
+}
+
+/** A document of the signed index: those are in no store, because they are replaced all the time. */
+async function sendDocument(hub: Hub, c: Context<Env>, digest: Sha256): Promise<Response> {
+  const document = (await hub.index?.document(digest)) ?? null
+  if (document === null) throw new RegistryError('NOT_FOUND', `no blob ${digest}`)
+  return hub.sender.send(c, {
+    content: document.plain,
+    gzip: document.gzip,
+    type: 'application/json',
+    btf: null,
+    kernel: null,
+    match: 'digest',
+    origin: null,
+    lastModified: null,
+    immutable: true,
+    encodable: false,
+    snapshotId: null,
   })
 }

@@ -49,6 +49,11 @@ const ROUTES: readonly Described[] = [
   },
   { path: '/btfs/catalog.json', summary: 'The same.', gives: json },
   {
+    path: '/v1/index.json',
+    summary: 'What this hub signs: the digest of everything, a version that grows, when it expires.',
+    gives: json,
+  },
+  {
     path: '/get.sh',
     summary: 'A client for hosts with a POSIX shell and curl or wget.',
     gives: 'text/x-shellscript',

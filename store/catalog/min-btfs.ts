@@ -2,9 +2,15 @@ import type { Sha256 } from '../../core/digest.ts'
 import { StoreError, type BlobRef, type Catalog } from '../types.ts'
 import type { CatalogDb } from './db.ts'
 import { digestId } from './digests.ts'
+import { countMinChange } from './generation.ts'
 import { decode } from './rows.ts'
 
-export function minBtfQueries(db: CatalogDb): Pick<Catalog, 'minBtf' | 'minBtfs' | 'putMinBtf'> {
+/** Full BTFs that one query is about: SQLite takes some 30,000 parameters. */
+const AT_ONCE = 1000
+
+export function minBtfQueries(
+  db: CatalogDb,
+): Pick<Catalog, 'minBtf' | 'minBtfs' | 'minBtfsOf' | 'putMinBtf'> {
   return {
     async minBtf(toolId, btf) {
       const row = await db.read('looking up a min BTF', (q) =>
@@ -47,6 +53,37 @@ export function minBtfQueries(db: CatalogDb): Pick<Catalog, 'minBtf' | 'minBtfs'
       return found
     },
 
+    async minBtfsOf(btfs) {
+      const found = new Map<number, Map<Sha256, BlobRef>>()
+      // Few contents serve many kernels, so each is checked once.
+      const mins = new Map<string, BlobRef>()
+      const all = [...new Set(btfs)]
+      for (let at = 0; at < all.length; at += AT_ONCE) {
+        const { fulls, rows } = await db.read('listing min BTFs of kernels', async (q) => {
+          const digests = all.slice(at, at + AT_ONCE)
+          const fulls = await q.selectFrom('digests').selectAll().where('digest', 'in', digests).execute()
+          const ids = fulls.map(({ id }) => id)
+          // Rows are found by tool and full BTF together, so every tool is asked for.
+          const rows = await q
+            .selectFrom('min_btfs')
+            .innerJoin('digests', 'digests.id', 'min_id')
+            .select(['tool_id', 'btf_id', 'digest', 'size_bytes'])
+            .where('tool_id', 'in', (tools) => tools.selectFrom('tools').select('id'))
+            .where('btf_id', 'in', ids)
+            .execute()
+          return { fulls, rows }
+        })
+        const byId = new Map(fulls.map((row) => [row.id, decode.digest(row).digest]))
+        for (const { tool_id: toolId, btf_id: btfId, ...min } of rows) {
+          const ref = mins.get(min.digest) ?? decode.blob(`min_btfs row ${toolId}/${btfId}`, min)
+          mins.set(min.digest, ref)
+          const ofTool = found.get(toolId) ?? new Map<Sha256, BlobRef>()
+          found.set(toolId, ofTool.set(byId.get(btfId) as Sha256, ref))
+        }
+      }
+      return found
+    },
+
     putMinBtf: (toolId, btf, min) =>
       db.write('recording a min BTF', async (tx) => {
         const tool = await tx.selectFrom('tools').select('id').where('id', '=', toolId).executeTakeFirst()
@@ -58,6 +95,7 @@ export function minBtfQueries(db: CatalogDb): Pick<Catalog, 'minBtf' | 'minBtfs'
           .values({ tool_id: toolId, btf_id: btfId, min_id: minId })
           .onConflict((conflict) => conflict.columns(['tool_id', 'btf_id']).doUpdateSet({ min_id: minId }))
           .execute()
+        await countMinChange(tx)
       }),
   }
 }

@@ -2,7 +2,7 @@ import type { Generated } from 'kysely'
 
 /** The catalog's tables as `migrations/` leaves them. What their columns mean to others is said in `rows.ts`. */
 export interface CatalogTables {
-  catalog_state: { id: number; generation: number }
+  catalog_state: { id: number; generation: number; min_changes: Generated<number> }
   digests: { id: Generated<number>; digest: string; size_bytes: number | null }
   builds: {
     id: Generated<number>

@@ -46,8 +46,8 @@ export interface RunningServer {
 }
 
 /** Starts `btfhub serve --port 0` and waits until it says where it listens. */
-export async function serveCli(dataDir: string): Promise<RunningServer> {
-  const child = startCli(['serve', '--port', '0', '--data', dataDir])
+export async function serveCli(dataDir: string, ...args: readonly string[]): Promise<RunningServer> {
+  const child = startCli(['serve', '--port', '0', '--data', dataDir, ...args])
   const exited = once(child, 'close')
   let text = ''
   const url = await new Promise<string>((resolve, reject) => {

@@ -24,6 +24,7 @@ export async function exportTo(
     getScript: '#!/bin/sh\n',
     lifetimeMs: 24 * 3600_000,
     copies: false,
+    modules: true,
     now: new Date(),
     signal: new AbortController().signal,
     onProgress: () => {},
