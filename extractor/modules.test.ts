@@ -7,7 +7,7 @@ import { makeDeb, makeTar } from './deb.fixture.ts'
 import { compress } from './image.fixture.ts'
 import { makeKernel, type SampleKernel } from './kernel.fixture.ts'
 import { modulePathOf } from './module-file.ts'
-import { makeModule, type SampleModule } from './modules.fixture.ts'
+import { makeDistilled, makeModule, type SampleModule } from './modules.fixture.ts'
 import { type ExtractedModules, extractModules, mergeModules, type ModulesOptions } from './modules.ts'
 import { makeRpm } from './rpm.fixture.ts'
 import { chunks, run } from './run.fixture.ts'
@@ -125,6 +125,31 @@ describe('modules with BTF of their own', () => {
     expect(names(await extracted(twins))).toEqual(['three'])
     const copies = await makeDeb({ [`${root}/a/one.ko`]: one.ko, [`${root}/b/one.ko`]: one.ko })
     expect(await extracted(copies)).toMatchObject({ refused: [] })
+  })
+})
+
+describe('modules that bring a distilled base along', () => {
+  it('are put onto the kernel’s own, of whatever build, and refused where it has not what they need', async () => {
+    const deb = await makeDeb({ [`${root}/one.ko`]: await makeDistilled(join(dir, 'kernel'), one) })
+    const other = await makeKernel(join(dir, 'rebuilt'), '6.1.0-22-sample')
+    for (const { btf } of [kernel, other]) {
+      const base = parseBtf(btf)
+      const found = await extracted(deb, { base: btf })
+      expect(found.modules).toMatchObject([{ name: 'one', origin: 'embedded' }])
+      const split = parseBtf(found.modules[0]!.btf, { base })
+      const members = split.type(base.idCount) as {
+        readonly members?: readonly { readonly typeId: number }[]
+      }
+      expect(members.members?.map(({ typeId }) => typeId)).toEqual(
+        ['int', 'list_head'].map((name) => base.idsByName(name)[0]),
+      )
+    }
+    expect(await dump((await extracted(deb)).modules[0]!.btf)).toContain("STRUCT 'one_state' size=24 vlen=2")
+    const foreign = await makeDistilled(join(dir, 'kernel'), one, 'of_no_kernel')
+    await expect(extracted(await makeDeb({ [`${root}/one.ko`]: foreign }))).rejects.toMatchObject({
+      code: 'INVALID',
+      message: expect.stringMatching(/one: .*the base has no struct of_no_kernel, 16 bytes/) as string,
+    })
   })
 })
 

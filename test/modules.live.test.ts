@@ -1,15 +1,16 @@
 import { createReadStream } from 'node:fs'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import { parseBtf, validateBtf } from '../btf/index.ts'
 import { sha256Of } from '../core/digest.ts'
 import { silentLog } from '../core/log.ts'
 import { extract, extractModules, mergeModules } from '../extractor/index.ts'
 import { download, findMirror, kernelOffers, newest, releaseOf } from '../extractor/mirror.fixture.ts'
-import { run } from '../extractor/run.fixture.ts'
+import { chunks, run } from '../extractor/run.fixture.ts'
 import { havePrograms } from './helpers/machine.ts'
+import { unpackNewerTools } from './helpers/newer-tools.ts'
 
 const isNightly = process.env['BTFHUB_NIGHTLY'] === '1' && havePrograms('bpftool', 'objcopy', 'dpkg-deb')
 const mirror = isNightly ? await findMirror() : null
@@ -79,5 +80,75 @@ describe.skipIf(mirror === null)(
         expect(text).toContain(`[${merged.idCount - 1}] `)
       },
     )
+  },
+)
+
+describe.skipIf(mirror === null || process.arch !== 'x64')(
+  'modules with a distilled base, by pahole 1.30 (nightly; skipped where apt’s mirror does not answer)',
+  { timeout: 900_000 },
+  () => {
+    it('are put onto their own kernel, and onto another build of it, as libbpf does that', async () => {
+      const offers = await kernelOffers(mirror as string, 'trixie', 'amd64')
+      const debug = newest(offers, /^linux-image-\d.*-cloud-amd64-dbg$/)
+      const release = releaseOf(debug)
+      const image = /^linux-image-\d.*-cloud-amd64$/
+      const own = newest(
+        offers.filter(({ name }) => name === `linux-image-${release}`),
+        image,
+      )
+      const other = newest(
+        offers.filter(({ name }) => name !== own.name),
+        image,
+      )
+      const newer = await unpackNewerTools(mirror as string, join(dir, 'newer'))
+      const bases: string[] = []
+      for (const offer of [own, other]) {
+        const input = { name: offer.name, bytes: createReadStream(await download(mirror as string, offer)) }
+        const { btf } = await extract(input, {
+          ...{ release: releaseOf(offer), tempDir: dir, jobs: 2, signal: new AbortController().signal },
+          ...{ forceDwarf: false, readToEnd: false, log: silentLog },
+        })
+        const path = join(dir, `${offer.name}.btf`)
+        await writeFile(path, btf)
+        bases.push(path)
+      }
+
+      const root = join(dir, 'distilled')
+      const tree = `usr/lib/debug/lib/modules/${release}/kernel`
+      await mkdir(root)
+      const [deb, patterns] = [await download(mirror as string, debug), ['net/netfilter', 'net/openvswitch']]
+      run('sh', [
+        '-c',
+        'deb=$1; shift; dpkg-deb --fsys-tarfile "$deb" | tar -x -C "$0" --wildcards "$@"',
+        ...[root, deb, ...patterns.map((path) => `*/${tree}/${path}/*.ko`)],
+      ])
+      const files = run('find', [root, '-name', '*.ko']).toString().trim().split('\n')
+      expect(files.length).toBeGreaterThan(50)
+      for (const ko of files) {
+        newer('pahole', ['-J', '-j1', '--btf_features=default,distilled_base', `--btf_base=${bases[0]}`, ko])
+      }
+      const tar = run('tar', ['-c', '-C', root, 'usr'])
+      for (const basePath of bases) {
+        const found = await extractModules(
+          { name: 'distilled', bytes: chunks(tar) },
+          {
+            base: await readFile(basePath),
+            ...{ release, tempDir: dir, jobs: 2, signal: new AbortController().signal },
+          },
+        )
+        expect(found).toMatchObject({ untyped: 0, refused: [] })
+        expect(found.modules).toHaveLength(files.length)
+        for (const { name, btf, origin } of found.modules) {
+          expect(origin).toBe('embedded')
+          const split = join(dir, 'relocated')
+          await writeFile(split, btf)
+          const ko = files.find((path) => basename(path, '.ko').replaceAll('-', '_') === name)
+          const [ours, theirs] = [split, ko as string].map((path) =>
+            newer('bpftool', ['-B', basePath, 'btf', 'dump', 'file', path]),
+          )
+          expect(ours?.equals(theirs as Buffer), name).toBe(true)
+        }
+      }
+    })
   },
 )
