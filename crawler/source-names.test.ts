@@ -102,6 +102,11 @@ describe('what a package is, by its name', () => {
       'kernel-64k-debug-debuginfo-5.14.0-583.el9.aarch64',
       'debug 64k-debug 5.14.0-583.el9.aarch64+64k-debug',
     ],
+    ['amzn', 'x86_64', 'kernel-5.15.23-11.98.amzn2022.x86_64', 'image default 5.15.23-11.98.amzn2022.x86_64'],
+    ['photon', 'x86_64', 'linux-5.10.61-1.ph4.x86_64', 'image default 5.10.61-1.ph4'],
+    ['photon', 'aarch64', 'linux-debuginfo-6.1.10-11.ph5.aarch64', 'debug default 6.1.10-11.ph5'],
+    ['photon', 'x86_64', 'linux-esx-5.10.61-1.ph4.x86_64', 'image esx 5.10.61-1.ph4-esx'],
+    ['photon', 'x86_64', 'linux-rt-debuginfo-5.10.83-3.ph4.x86_64', 'debug rt 5.10.83-3.ph4-rt'],
     ['rhel', 'x86_64', 'kernel-3.10.0-1160.el7.x86_64', 'image default 3.10.0-1160.el7.x86_64'],
     [
       'rocky',
@@ -429,6 +434,15 @@ function imageOf(file: string): Companions | null {
   const rpm = parseRpmFileName(file)
   if (rpm !== null) {
     const build = `${rpm.version}-${rpm.release}.${rpm.arch}`
+    const photon = /^linux(-\w+)?-devel$/.exec(rpm.name)
+    if (photon !== null) {
+      const [, flavour = ''] = photon
+      return {
+        names: [`linux${flavour}-${build}`],
+        modules: [],
+        release: `${rpm.version}-${rpm.release}${flavour}`,
+      }
+    }
     const base = /^(kernel(?:-rt|-uek)?|kernel6\.\d+)-devel$/.exec(rpm.name)?.[1]
     if (base === undefined) return null
     const variant = base === 'kernel-rt' && !/\.rt\d/.test(rpm.release) ? '+rt' : ''
@@ -516,6 +530,7 @@ describe.skipIf(!existsSync(join(corpus, 'listings')))(
         Fedora: 'fedora',
         Oracle7: 'ol',
         Oracle8: 'ol',
+        PhotonOS: 'photon',
         Ubuntu: 'ubuntu',
       }
       let checked = 0
@@ -528,8 +543,11 @@ describe.skipIf(!existsSync(join(corpus, 'listings')))(
           if (names.length === 0) continue
           const found = names.map((name) => read(id, 'x86_64', name)?.split(' ').at(-1))
           // Falco makes Ubuntu's from the source's name (5.4.0-128-hwe-5.4): only the number is the kernel's.
+          // Photon's have no architecture in them.
           const known = (text: string): string =>
-            id === 'ubuntu' ? (/^[\d.]+-\d+/.exec(text)?.[0] ?? '') : text
+            id === 'ubuntu'
+              ? (/^[\d.]+-\d+/.exec(text)?.[0] ?? '')
+              : text.replace(id === 'photon' ? /\.x86_64$/ : '', '')
           expect(
             found.map((release) => known(release ?? '')),
             `${distro} ${kernelrelease}`,
