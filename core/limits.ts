@@ -119,6 +119,10 @@ export const limits = {
      * some 400, with a megabyte each.
      */
     maxPastVersions: 100,
+    /** Repositories of dated releases that are read for the first time in one run, of some 5 MB each. */
+    maxPastReleases: 20,
+    /** Dated releases of one distribution; Amazon's come every other week. */
+    maxReleases: 1_000,
     /** XML between two tags; a changelog entry can have some 100 KB. */
     maxXmlTextBytes: 4 * MiB,
     /** Kernel packages that one index names; Debian's longest has 400. */

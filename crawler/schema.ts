@@ -159,6 +159,11 @@ const RpmRepo = z.strictObject({
   arches: z.array(z.enum(ARCHES)).optional(),
   /** True for what does not change any more: read once, and it may leave the mirrors. */
   frozen: z.boolean().default(false),
+  /**
+   * Below the archive, a list of dated releases as Amazon's `releasemd.xml`: the repository is there once for each, by the
+   * word `{release}`.
+   */
+  releases: RpmPath.optional(),
   /** Whether its packages have to be signed, where it is another than that of the index. */
   packages: Signing.optional(),
 })

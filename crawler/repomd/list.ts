@@ -5,10 +5,12 @@ import { withKernel } from '../pair.ts'
 import type { Found } from '../reader.ts'
 import { reportOf } from '../report.ts'
 import { mirrorsOf, readUnits } from '../rpm/mirrors.ts'
-import { type FoundRpms, packagesOf, wantedUnits } from '../rpm/units.ts'
+import { recallRpms } from '../rpm/entries.ts'
+import { type FoundRpms, packagesOf, type RpmUnit } from '../rpm/units.ts'
 import type { RepomdIndex, SourceFile } from '../schema.ts'
 import type { CrawlContext, CrawlScope } from '../types.ts'
 import { readIndex } from './index-file.ts'
+import { datedUnits } from './dated-releases.ts'
 import { fetchMirrorList } from './mirror-list.ts'
 
 /**
@@ -27,7 +29,7 @@ export async function listRepomd(
   // Where nobody's keys are here, its metadata is as good as unsigned, and the reports say so.
   const keyring = keys === null || keys.keys.length === 0 ? null : keys
   const trust = { keyring, optional: index.signature === 'optional', now: deps.now(), tempDir: deps.tempDir }
-  const units = wantedUnits(file, index, scope)
+  const { units, reports } = await datedUnits(file, index, scope, context)
   await readUnits(
     units,
     mirrorsOf(index, scope),
@@ -35,7 +37,7 @@ export async function listRepomd(
     deps.now(),
     context,
     async (unit, folder, others) => {
-      const bases = index.mirrorList ? await fetchMirrorList(folder, unit, context) : [folder]
+      const bases = index.mirrorList ? await listedBases(folder, unit, context) : [folder]
       for (const base of bases ?? []) {
         const found = await readIndex(base, unit, trust, context)
         // Other mirrors are built alike, but those of a mirror list are named by a digest of what they hold.
@@ -48,8 +50,19 @@ export async function listRepomd(
   )
   return {
     found: withKernel(units.flatMap(packagesOf), index.names.leastBytes),
-    indexes: units.map((unit) => reportOf(unit, 'packages')),
+    indexes: [...units.map((unit) => reportOf(unit, 'packages')), ...reports],
   }
+}
+
+/** What a mirror list names; of what never changes it is remembered too. */
+async function listedBases(
+  folder: string,
+  unit: RpmUnit,
+  context: CrawlContext,
+): Promise<readonly string[] | null> {
+  const memo = unit.frozen ? await recallRpms(unit.memoKey, context.cache) : null
+  const base = memo === null ? null : /^(https?:.*)\/repodata\/repomd\.xml$/.exec(memo.url)?.[1]
+  return base == null ? fetchMirrorList(folder, unit, context) : [base]
 }
 
 function withBases(found: FoundRpms, first: string, others: readonly string[]): FoundRpms {

@@ -16,6 +16,8 @@ export interface RpmUnit extends Reportable {
   readonly names: RpmKernelNames
   /** Below a mirror's base, without a slash at its end. */
   readonly path: string
+  /** The dated release that it is of; null where it is of none. */
+  readonly release: string | null
   /** True where its packages have to be signed. */
   readonly mustBeSigned: boolean
   readonly troubles: string[]
@@ -57,6 +59,7 @@ export function wantedUnits(file: SourceFile, index: RpmIndex, scope: CrawlScope
                 archive: repo.archive,
                 path,
                 frozen: repo.frozen,
+                release: repo.releases === undefined ? null : (words.release ?? null),
                 mustBeSigned: (repo.packages ?? index.packages) === 'required',
                 memoKey: `rpm/1 ${[file.id, version, repo.archive, path, archName, rules].join(' ')}`,
                 troubles: [],
