@@ -39,27 +39,50 @@ export interface SizedResult extends Outcome {
 
 export type ComparisonResult = TimedResult | SizedResult
 
+/** What a contender's runs gave. */
+export interface Standing {
+  readonly name: string
+  /** The median. */
+  readonly ms: number
+  /** What it told of the run that is nearest to that. */
+  readonly notes: readonly string[]
+}
+
 /**
- * Both sides in one run on one machine, in an order that turns with every round, so that a warm cache or a busy
- * neighbour favours neither; the median of each counts.
+ * All in one run on one machine, in an order that turns with every round, so that a warm cache or a busy neighbour
+ * favours none; the median of each counts.
  */
-export async function compare(comparison: Comparison): Promise<TimedResult> {
-  const times = { ours: [] as number[], theirs: [] as number[] }
-  const notes = new Set<string>()
-  for (let round = 0; round < comparison.rounds; round++) {
-    const order = round % 2 === 0 ? (['ours', 'theirs'] as const) : (['theirs', 'ours'] as const)
-    for (const side of order) {
-      const contender = comparison[side]
-      const started = performance.now()
-      const note = await contender.run()
-      times[side].push(performance.now() - started)
-      if (typeof note === 'string') notes.add(`${contender.name}: ${note}`)
-    }
+export async function race(contenders: readonly Contender[], rounds: number): Promise<readonly Standing[]> {
+  const laps = contenders.map(() => [] as { readonly ms: number; readonly note: string | void }[])
+  for (let turn = 0; turn < rounds * contenders.length; turn++) {
+    const round = Math.floor(turn / contenders.length)
+    const place = (turn + round) % contenders.length
+    const started = performance.now()
+    const note = await contenders[place]?.run()
+    laps[place]?.push({ ms: performance.now() - started, note })
   }
-  const oursMs = median(times.ours)
-  const theirsMs = median(times.theirs)
-  const { work, input, atLeast } = comparison
-  return { work, input, oursMs, theirsMs, ratio: theirsMs / oursMs, atLeast, notes: [...notes] }
+  return contenders.map(({ name }, place) => {
+    const sorted = [...(laps[place] ?? [])].sort((a, b) => a.ms - b.ms)
+    const note = sorted[(sorted.length - 1) >> 1]?.note
+    const notes = typeof note === 'string' ? note.split('\n').map((line) => `${name}: ${line}`) : []
+    return { name, ms: median(sorted.map(({ ms }) => ms)), notes }
+  })
+}
+
+/** Two sides, one against the other. */
+export async function compare(comparison: Comparison): Promise<TimedResult> {
+  const [ours, theirs] = await race([comparison.ours, comparison.theirs], comparison.rounds)
+  return versus(comparison, ours as Standing, theirs as Standing)
+}
+
+/** How one of a race did against another. */
+export function versus(
+  { work, input, atLeast }: Pick<Comparison, 'work' | 'input' | 'atLeast'>,
+  ours: Standing,
+  theirs: Standing,
+): TimedResult {
+  const notes = [...ours.notes, ...theirs.notes]
+  return { work, input, oursMs: ours.ms, theirsMs: theirs.ms, ratio: theirs.ms / ours.ms, atLeast, notes }
 }
 
 export function median(values: readonly number[]): number {

@@ -1,7 +1,7 @@
 import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, readFile, rename, stat } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { sha256Of } from '../core/digest.ts'
@@ -10,6 +10,9 @@ import { run } from './run.fixture.ts'
 
 /** Downloads stay here between runs. */
 const cacheDir = process.env['BTFHUB_TEST_CACHE'] ?? join(tmpdir(), 'btfhub-test-cache')
+
+/** A busy machine is not to be taken for one without a mirror, and one without is not to wait long for each test. */
+const ANSWER_MS = 15_000
 
 /** A package as the mirror's index has it. */
 export interface Offer {
@@ -30,7 +33,7 @@ export async function findMirror(): Promise<string | null> {
     const text = await readFile(file, 'utf8').catch(() => '')
     for (const [uri] of text.matchAll(/https?:\/\/\S+\/debian(?=[/\s])/g)) {
       const answer = await fetch(`${uri}/dists/bookworm/InRelease`, {
-        signal: AbortSignal.timeout(3000),
+        signal: AbortSignal.timeout(ANSWER_MS),
       }).catch(() => null)
       await answer?.body?.cancel()
       if (answer?.ok === true) return uri
@@ -77,18 +80,54 @@ export function releaseOf(offer: Offer): string {
   return offer.name.replace(/^linux-(?:image|binary)-(?:unsigned-)?/, '').replace(/-(?:dbg|unsigned)$/, '')
 }
 
-/** The path of a downloaded package whose digest is right. */
+/** The path of a downloaded package whose digest is right. What an earlier run had of it is not fetched again. */
 export async function download(mirror: string, offer: Offer): Promise<string> {
   await mkdir(cacheDir, { recursive: true })
-  const path = join(cacheDir, offer.filename.split('/').at(-1) as string)
-  if ((await stat(path).catch(() => null))?.size === offer.sizeBytes) return path
-  const answer = await fetch(`${mirror}/${offer.filename}`)
-  if (!answer.ok || answer.body === null) throw new Error(`${offer.filename}: HTTP ${answer.status}`)
-  await pipeline(Readable.fromWeb(answer.body), createWriteStream(`${path}.part`))
-  if (sha256Of(await readFile(`${path}.part`)) !== offer.sha256)
+  const path = join(cacheDir, basename(offer.filename))
+  if ((await sizeOf(path)) === offer.sizeBytes) return path
+  const part = await takePart(path)
+  await fetchRest(`${mirror}/${offer.filename}`, part, offer.sizeBytes)
+  if (sha256Of(await readFile(part)) !== offer.sha256) {
+    await rm(part)
     throw new Error(`${offer.filename}: wrong digest`)
-  await rename(`${path}.part`, path)
+  }
+  await rename(part, path)
   return path
+}
+
+/** The file that this process alone downloads to, with what one that is no more left of it. */
+async function takePart(path: string): Promise<string> {
+  const mine = `${path}.${process.pid}.part`
+  for (const name of await readdir(dirname(path))) {
+    const pid = name.startsWith(basename(path)) ? /\.(\d+)\.part$/.exec(name)?.[1] : undefined
+    if (pid === undefined || isRunning(Number(pid))) continue
+    // Another process may have been quicker to take it.
+    await rename(join(dirname(path), name), mine).catch(() => undefined)
+  }
+  return mine
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (err) {
+    return (err as NodeJS.ErrnoException).code !== 'ESRCH'
+  }
+}
+
+async function fetchRest(url: string, path: string, sizeBytes: number): Promise<void> {
+  const have = await sizeOf(path)
+  if (have === sizeBytes) return
+  const isPart = have > 0 && have < sizeBytes
+  const answer = await fetch(url, isPart ? { headers: { range: `bytes=${have}-` } } : {})
+  if (!answer.ok || answer.body === null) throw new Error(`${url}: HTTP ${answer.status}`)
+  const flags = answer.status === 206 ? 'a' : 'w'
+  await pipeline(Readable.fromWeb(answer.body), createWriteStream(path, { flags }))
+}
+
+/** 0 where there is no such file. */
+async function sizeOf(path: string): Promise<number> {
+  return (await stat(path).catch(() => null))?.size ?? 0
 }
 
 /** What to download for a stanza. */

@@ -98,7 +98,7 @@ export function writeRpm(files: Readonly<Record<string, Uint8Array>>, how: HandM
   const inodes = contents.map((content) => contents.indexOf(content) + 1)
   const isStripped = style === '6'
   const archive = cpio(paths, contents, inodes, isStripped)
-  const payload = compression === 'none' ? archive : compress(compression, archive)
+  const payload = compressPayload(compression, archive)
   const sizes = paths.map((path, i) => how.sizes?.[path] ?? (contents[i] as Uint8Array).byteLength)
   const header = headerOf(63, {
     1000: text('kernel-sample'),
@@ -146,6 +146,14 @@ export function writeRpm(files: Readonly<Record<string, Uint8Array>>, how: HandM
   lead.writeUInt16BE(1, 76)
   lead.writeUInt16BE(5, 78)
   return Buffer.concat([lead, signature, Buffer.alloc((8 - (signature.byteLength % 8)) % 8), header, payload])
+}
+
+/** As RPM does it: xz as EL 7 and 8 call it, with level 2 and rpmio's check. */
+function compressPayload(compression: NonNullable<HandMade['compression']>, archive: Buffer): Buffer {
+  if (compression === 'none') return archive
+  return compression === 'xz'
+    ? run('xz', ['-2', '--check=crc32', '-c'], archive)
+    : compress(compression, archive)
 }
 
 /** A header structure: the entry of its region first, then tags in their order, the region's trailer at the end. */
