@@ -7,7 +7,6 @@ import { limits } from '../core/limits.ts'
 import { createLog, type Log } from '../core/log.ts'
 import { extract, type Extracted, ExtractError, type ExtractOptions } from '../extractor/index.ts'
 import { UsageError } from './exit.ts'
-import { cliHttp } from './http.ts'
 import type { Invocation } from './main.ts'
 
 /** What of an extraction a command may want to be different. */
@@ -55,15 +54,19 @@ export async function openInput(
   http: Http,
   signal: AbortSignal,
 ): Promise<AsyncIterable<Uint8Array>> {
-  if (pathOrUrl === '-')
-    return process.stdin.compose((bytes) => bytes, { signal }) as AsyncIterable<Uint8Array>
-  if (!isUrl(pathOrUrl)) {
-    if ((await stat(pathOrUrl)).isDirectory()) throw new UsageError(`${pathOrUrl}: a folder, expected a file`)
-    return createReadStream(pathOrUrl, { highWaterMark: 1 << 20, signal })
-  }
-  const stream = await http.stream(pathOrUrl, { signal, maxBytes: limits.package.maxBytes })
-  if (stream === null) throw new ExtractError('NOT_FOUND', `${pathOrUrl}: not there (404)`)
+  return isUrl(pathOrUrl) ? openUrl(pathOrUrl, http, signal) : openFile(pathOrUrl, signal)
+}
+
+async function openUrl(url: string, http: Http, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  const stream = await http.stream(url, { signal, maxBytes: limits.package.maxBytes })
+  if (stream === null) throw new ExtractError('NOT_FOUND', `${url}: not there (404)`)
   return stream.bytes
+}
+
+async function openFile(path: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>> {
+  if (path === '-') return process.stdin.compose((bytes) => bytes, { signal }) as AsyncIterable<Uint8Array>
+  if ((await stat(path)).isDirectory()) throw new UsageError(`${path}: a folder, expected a file`)
+  return createReadStream(path, { highWaterMark: 1 << 20, signal })
 }
 
 /** What is a path of this machine; null for a URL and for standard input. */
@@ -77,19 +80,18 @@ export function isUrl(text: string): boolean {
 
 /** The BTF of a path or URL, parsed: what `dump`, `diff` and `minimize` work on. A module's needs its `base`. */
 export async function readBtf(pathOrUrl: string, invocation: Invocation, base?: Btf): Promise<Btf> {
+  const { signal } = invocation
   const log = createLog(invocation.logLevel)
-  const http = cliHttp(invocation.env, log)
+  // A file needs no client, and loading one takes longer than reading most kernels.
+  const http = isUrl(pathOrUrl) ? (await import('./http.ts')).cliHttp(invocation.env, log) : null
   try {
-    if (base !== undefined)
-      return loadBtf(await readAll(await openInput(pathOrUrl, http, invocation.signal)), { base })
-    const { btf } = await extractFrom(
-      pathOrUrl,
-      { readToEnd: false },
-      { http, log, signal: invocation.signal },
-    )
+    const bytes = await (http === null ? openFile(pathOrUrl, signal) : openUrl(pathOrUrl, http, signal))
+    if (base !== undefined) return loadBtf(await readAll(bytes), { base })
+    const options = { readToEnd: false, localPath: localPathOf(pathOrUrl) }
+    const { btf } = await extractBytes(pathOrUrl, bytes, options, { log, signal })
     return loadBtf(btf)
   } finally {
-    await http.close()
+    await http?.close()
   }
 }
 

@@ -1,4 +1,4 @@
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { silentLog } from '../core/log.ts'
 import { openStore } from '../store/index.ts'
 import { addKernel, addTool, compileTool, tinyKernel } from '../test/helpers/registry.ts'
@@ -19,6 +19,21 @@ it('makes again what was lost, with the same bytes', async () => {
     const second = await mins.get(tool, btf.digest)
     expect([second.digest, mins.made]).toEqual([first.digest, 2])
     expect(await store.blobs.size(first.digest)).toBe(first.sizeBytes)
+  })
+})
+
+it('reads and indexes a kernel once for all tools', async () => {
+  await withTestStore(async (store) => {
+    const { btf } = await addKernel(store, { btf: tinyKernel() })
+    const tools = []
+    for (const name of ['one', 'two', 'three']) {
+      tools.push(await addTool(store, name, '1', compileTool(name === 'one' ? ['pid'] : ['pid', 'tgid'])))
+    }
+    const read = vi.spyOn(store.blobs, 'read')
+    const mins = new MinBtfs({ ...store, log: silentLog })
+    await Promise.all(tools.map((tool) => mins.get(tool, btf.digest)))
+    expect(mins.made).toBe(3)
+    expect(read.mock.calls.filter(([digest]) => digest === btf.digest)).toHaveLength(1)
   })
 })
 

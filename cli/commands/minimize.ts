@@ -10,14 +10,12 @@ import {
   prepareTool,
 } from '../../minimize/index.ts'
 import { UsageError } from '../exit.ts'
-import { writeBundle } from '../hub/bundle-write.ts'
 import { readBtf } from '../input.ts'
 import { baseRelease, findKernelFiles, type KernelFile } from '../kernel-files.ts'
 import { cutInThread, READ_AHEAD, withThreads } from '../kernel-threads.ts'
 import type { Invocation } from '../main.ts'
 import { compareEngines, type Cut, type Cutter, cutWithBpftool, cutWithOurs } from '../minimize-engines.ts'
 import { readAhead } from '../read-ahead.ts'
-import { tellBundle } from './bundle.ts'
 
 export interface MinimizeOptions {
   readonly btf: readonly string[]
@@ -97,6 +95,9 @@ async function writeLayout(files: readonly KernelFile[], layout: BundleLayout, w
     await tell(path, `${kernel.release}.btf`, result, work)
   }
   const { options, invocation } = work
+  // What packs and tells bundles brings the hub with it: three times what cutting for one kernel loads.
+  const { writeBundle } = await import('../hub/bundle-write.ts')
+  const { tellBundle } = await import('./bundle.ts')
   tellBundle(
     await writeBundle(layout, items, options.output, invocation.signal),
     options,
