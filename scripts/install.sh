@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what this machine lacks of Debian packages and Node, for `make hub` (argument: hub) or `make test` (test).
+# Installs what this machine lacks of Debian packages and Node, for `make hub` (argument: hub), `make test` (test) or
+# `make nightly` (nightly).
 # Does nothing, and asks for no rights, where all is there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -13,11 +14,14 @@ test="$hub
   busybox:busybox-static dash:dash shellcheck:shellcheck nginx:nginx-light wrk:wrk execsnoop:libbpf-tools
   debuginfod-find:debuginfod bpftrace:bpftrace
   rpmbuild:rpm createrepo_c:createrepo-c apache2:apache2-bin /etc/mime.types:media-types"
+nightly="$test
+  go:golang-go /usr/share/gocode/src/github.com/cilium/ebpf/go.mod:golang-github-cilium-ebpf-dev"
 
 case "${1:-hub}" in
   hub) needs=$hub ;;
   test) needs=$test ;;
-  *) echo "usage: $0 hub|test" >&2; exit 2 ;;
+  nightly) needs=$nightly ;;
+  *) echo "usage: $0 hub|test|nightly" >&2; exit 2 ;;
 esac
 
 # bpftool and nginx live in sbin, which a user's PATH may lack.

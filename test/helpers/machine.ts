@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -18,6 +18,12 @@ export function havePrograms(...names: readonly string[]): boolean {
       return false
     }
   })
+}
+
+/** True where cargo is installed, of Rust 1.MINOR or later. */
+export function haveCargo(minor: number): boolean {
+  const { stdout } = spawnSync('cargo', ['--version'], { encoding: 'utf8' })
+  return Number(/^cargo 1\.(\d+)/.exec(stdout ?? '')?.[1] ?? -1) >= minor
 }
 
 /** True where BPF programs can be loaded and attached to raw tracepoints: root, and a kernel that lets it. */

@@ -36,11 +36,12 @@ export function oracleObjects(found: readonly FoundObject[], dir: string): Oracl
   })
 }
 
-/** Puts a kernel's BTF below `dir`, and the min BTF of each object, which is validated. */
+/** Puts a kernel's BTF below `dir`, taken out of its ELF file where it is in one, and the validated min BTF of each object. */
 export function oracleCases(objects: readonly OracleObject[], kernel: Uint8Array, dir: string): OracleCase[] {
   const fullPath = join(dir, 'full.btf')
-  writeFileSync(fullPath, kernel)
-  const view = new KernelView(loadBtf(kernel))
+  const btf = loadBtf(kernel)
+  writeFileSync(fullPath, btf.bytes)
+  const view = new KernelView(btf)
   return objects.map((each, i) => {
     const minimized = minimizeFor(each.tool, view)
     validateBtf(parseBtf(minimized.bytes))

@@ -1,7 +1,7 @@
 // The real cilium/ebpf as an oracle: what it makes of an object's CO-RE relocations with a given BTF.
 //
 // Reads lines "OBJECT\tBTF" and prints, for each program of the object by name, a line for each relocation, or why
-// there is none; then "= done".
+// there is none; then "= done". With the build tag "targets" for versions that relocate against several BTFs at once.
 package main
 
 import (
@@ -21,7 +21,7 @@ func main() {
 	kernels := lastKernel{}
 	for lines.Scan() {
 		object, kernel, _ := strings.Cut(lines.Text(), "\t")
-		if err := relocate(out, object, kernel, &kernels); err != nil {
+		if err := tell(out, object, kernel, &kernels); err != nil {
 			fmt.Fprintf(out, "refused: %v\n", err)
 		}
 		fmt.Fprintln(out, "= done")
@@ -47,7 +47,7 @@ func (last *lastKernel) load(path string) (*btf.Spec, error) {
 	return spec, nil
 }
 
-func relocate(out *bufio.Writer, object, kernel string, kernels *lastKernel) error {
+func tell(out *bufio.Writer, object, kernel string, kernels *lastKernel) error {
 	collection, err := ebpf.LoadCollectionSpec(object)
 	if err != nil {
 		return fmt.Errorf("object: %w", err)
@@ -62,23 +62,33 @@ func relocate(out *bufio.Writer, object, kernel string, kernels *lastKernel) err
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		program := collection.Programs[name]
 		var relos []*btf.CORERelocation
-		for i := range program.Instructions {
-			if relo := btf.CORERelocationMetadata(&program.Instructions[i]); relo != nil {
+		instructions := collection.Programs[name].Instructions
+		for i := range instructions {
+			if relo := btf.CORERelocationMetadata(&instructions[i]); relo != nil {
 				relos = append(relos, relo)
 			}
 		}
 		if len(relos) == 0 {
 			continue
 		}
-		fixups, err := btf.CORERelocate(program.BTF, target, relos)
-		if err != nil {
-			fmt.Fprintf(out, "%s: %v\n", name, err)
+		fixups, err := relocate(relos, target, collection.ByteOrder)
+		if err == nil {
+			for i := range fixups {
+				fmt.Fprintf(out, "%s#%d: %s\n", name, i, &fixups[i])
+			}
 			continue
 		}
-		for i := range fixups {
-			fmt.Fprintf(out, "%s#%d: %s\n", name, i, &fixups[i])
+		// Types are looked at in no order, and the first that fails is named: each relocation alone tells the same
+		// every time.
+		fmt.Fprintf(out, "%s: refused\n", name)
+		for i := range relos {
+			fixups, err := relocate(relos[i:i+1], target, collection.ByteOrder)
+			if err != nil {
+				fmt.Fprintf(out, "%s#%d alone: %v\n", name, i, err)
+			} else {
+				fmt.Fprintf(out, "%s#%d alone: %s\n", name, i, &fixups[0])
+			}
 		}
 	}
 	return nil
