@@ -69,6 +69,8 @@ export interface IndexReport {
   readonly reason: string | null
   /** True where it has more than was asked for: what is missing is not gone. */
   readonly partial?: boolean
+  /** True where it remembers what archives had: of what they have now, others list all packages. */
+  readonly past?: boolean
   /** Of an absent one that was not asked for now: when it will be, ISO 8601. */
   readonly notBefore?: string
 }

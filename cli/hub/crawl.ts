@@ -173,12 +173,13 @@ function isHalfListed(pkg: KernelPackage, readWhole: ReadonlySet<string>): boole
 
 /**
  * True where an index of that version and architecture could not be read, which may name packages with modules: those that
- * are listed may be some of them, and half of them are not taken for all.
+ * are listed may be some of them, and half of them are not taken for all. What remembers the past alone is no such index.
  */
 function isInFailedPart({ kernel }: KernelPackage, indexes: readonly IndexReport[]): boolean {
   return indexes.some(
-    ({ index, version, arch, outcome }) =>
+    ({ index, version, arch, outcome, past }) =>
       outcome === 'failed' &&
+      past !== true &&
       index.startsWith(`${kernel.distro}/`) &&
       version === kernel.version &&
       arch === kernel.arch,

@@ -76,7 +76,10 @@ export async function listLaunchpad(
       notBefore: null,
     }
     const bytes = publications?.bytes ?? 0
-    indexes.push(reportOf({ ...of, bytes, found: publications, troubles, absentAt }, 'publications'))
+    indexes.push({
+      ...reportOf({ ...of, bytes, found: publications, troubles, absentAt }, 'publications'),
+      past: true,
+    })
   }
   return { found: withKernel(found, index.names.leastBytes), indexes }
 }

@@ -186,6 +186,7 @@ function reportOf(
     bytes: isFirst ? sum((past) => past.bytes) : 0,
     signed: false,
     reason: reasons.length === 0 ? null : reasons.join('; '),
+    past: true,
     ...(pending === 0 && !unknown ? {} : { partial: true }),
   }
 }

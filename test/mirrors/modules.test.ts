@@ -105,6 +105,9 @@ describe.skipIf(missing !== null)(
       const suite = { suite: 'noble', origin: 'Ubuntu', pool: 'pool/main', arches: ['amd64'] }
       writeSuite(join(root, 'ubuntu'), suite, key)
       key.remove()
+      // Instead of what it remembers.
+      mkdirSync(join(root, 'launchpad/ubuntu/+archive'), { recursive: true })
+      writeFileSync(join(root, 'launchpad/ubuntu/+archive/primary'), 'down for maintenance')
     }
 
     const stream9 = (modules: boolean): Parameters<FleetHub['crawl']>[0] => ({
@@ -208,9 +211,12 @@ describe.skipIf(missing !== null)(
       expect((await hub.crawl(stream9(true))).builds).toMatchObject([{ modules: 3 }])
     })
 
-    it('of Ubuntu come from linux-modules and -extra, and not from what others built', async () => {
-      const crawl = { distro: 'ubuntu', versions: ['24.04'], mirrors: [`${mirror.url}/ubuntu`] }
-      expect((await hub.crawl({ ...crawl, modules: true })).builds).toMatchObject([{ modules: 2 }])
+    it('of Ubuntu come from linux-modules and -extra, and not from what others built; Launchpad need not be there', async () => {
+      const mirrors = [`${mirror.url}/ubuntu`, `${mirror.url}/launchpad`]
+      const report = await hub.crawl({ distro: 'ubuntu', versions: ['24.04'], mirrors, modules: true })
+      expect(report.builds).toMatchObject([{ modules: 2 }])
+      const failed = report.indexes.filter(({ outcome }) => outcome === 'failed')
+      expect(failed.map(({ past }) => past)).toEqual([true])
       expect(asked().sort()).toEqual([
         `linux-image-unsigned-${NOBLE}`,
         `linux-modules-${NOBLE}`,
