@@ -88,6 +88,44 @@ function withoutConnection(headers: IncomingHttpHeaders): IncomingHttpHeaders {
 }
 
 describe('hot answers', () => {
+  it.each(['/v1/min/both/small', '/v1/btf/small', '/v1/btf/large', '/debian/12/amd64/small.btf.gz'])(
+    'Last-Modified of %s is one however it is answered, and a date alone is a condition, hot or not',
+    async (path) => {
+      const url = `${hub.url}${path}`
+      // Connections that stay open are answered without Node's server as long as requests are plain.
+      const dispatcher = new Agent({ connections: 1, pipelining: 1 })
+      const asked = async (
+        headers: Record<string, string> = {},
+      ): Promise<readonly [number, number, unknown]> => {
+        const answer = await undiciRequest(url, { dispatcher, headers })
+        const { byteLength } = await answer.body.arrayBuffer()
+        return [answer.statusCode, byteLength, answer.headers['last-modified']]
+      }
+      try {
+        const [, size, date] = await asked()
+        // What is large is remembered from the second time on.
+        await asked()
+        expect(date).toMatch(/^\w{3}, \d\d \w{3} \d{4} .* GMT$/)
+        const hits = hub.hub.metrics.hotHits
+        for (let i = 0; i < 3; i++) expect(await asked()).toEqual([200, size, date])
+        expect(hub.hub.metrics.hotHits).toBe(hits + 3)
+        const at = (ms: number): string => new Date(Date.parse(date as string) + ms).toUTCString()
+        for (let i = 0; i < 2; i++) {
+          expect(await asked({ 'if-modified-since': at(0) })).toEqual([304, 0, date])
+          expect(await asked({ 'if-modified-since': at(86_400_000) })).toEqual([304, 0, date])
+          expect(await asked({ 'if-modified-since': at(-1000) })).toEqual([200, size, date])
+          expect(await asked({ 'if-modified-since': 'yesterday' })).toEqual([200, size, date])
+          expect((await asked({ 'if-unmodified-since': at(-1000) }))[0]).toBe(412)
+          // On a connection of its own, so that the next plain request is quick again.
+          expect((await ask(path, { 'if-modified-since': at(0) })).status).toBe(304)
+          expect(await asked()).toEqual([200, size, date])
+        }
+      } finally {
+        await dispatcher.close()
+      }
+    },
+  )
+
   it.each([
     ['/v1/min/both/small', {}],
     ['/v1/btf/small', {}],
