@@ -33,6 +33,8 @@ export interface RegistryDeps {
   /** What this hub calls itself in the `Via` of requests to others, so that two hubs do not ask each other in a circle. */
   readonly via?: string
   readonly longJobs?: Partial<LongJobOptions>
+  /** How long a question about a type over all kernels waits for an answer that is whole. */
+  readonly typeWaitMs?: number
   /** How much one client may ask; everything by default. */
   readonly rates?: RateLimits
   /** Makes min BTF of new tools in the background; without it they are made when they are asked for. */

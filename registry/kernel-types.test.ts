@@ -1,8 +1,12 @@
 import { spawnSync } from 'node:child_process'
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { performance } from 'node:perf_hooks'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { silentLog } from '../core/log.ts'
 import { addKernel, tinyKernel } from '../test/helpers/registry.ts'
-import { openTestStore, type TestStore } from '../test/helpers/store.ts'
+import { openTestStore, type TestStore, withTestStore } from '../test/helpers/store.ts'
 import { KernelType, Problem, TypeOverKernels } from './api.ts'
 import { createApp } from './app.ts'
 import { createHub, type Hub } from './hub.ts'
@@ -26,12 +30,15 @@ beforeAll(async () => {
     layout: 'eight',
     provenance: { buildId: 'ab'.repeat(20) },
   })
-  hub = createHub({ ...store, log: silentLog })
+  hub = createHub({ ...store, log: silentLog, typeWaitMs: 60_000 })
   const app = createApp(hub)
   ask = async (path, init) => app.request(path, init)
 })
 
-afterAll(() => store.cleanUp())
+afterAll(async () => {
+  await hub.types.close()
+  await store.cleanUp()
+})
 
 describe('vmlinux.h', () => {
   it('is C that clang takes, with validators, encodings and HEAD as BTF has them', async () => {
@@ -112,5 +119,43 @@ describe('one type over all kernels', () => {
   it('of some of them', async () => {
     const over = TypeOverKernels.parse(await (await ask('/v1/types/task_struct?version=bookworm&q=a')).json())
     expect(over.layouts.map(({ kernels }) => kernels)).toEqual([['debian/12/x86_64/a']])
+  })
+
+  it('is not waited for: what is known is told, the rest is looked at meanwhile, and nobody else waits', async () => {
+    await withTestStore(async (other) => {
+      for (let i = 0; i < 12; i++) {
+        const btf = tinyKernel(4, 15_000 + i * 7)
+        await addKernel(other, { kernel: { release: `k${i}` }, btf, layout: `layout ${i}` })
+      }
+      const own = createHub({ ...other, log: silentLog, typeWaitMs: 1 })
+      const app = createApp(own)
+      const over = async (): Promise<TypeOverKernels> =>
+        TypeOverKernels.parse(await (await app.request('/v1/types/task_struct')).json())
+      const first = await app.request('/v1/types/task_struct')
+      expect([first.status, first.headers.get('retry-after')]).toEqual([200, '2'])
+      expect(TypeOverKernels.parse(await first.json()).pending).toBeGreaterThan(0)
+      const before = performance.eventLoopUtilization()
+      while ((await over()).pending > 0) await sleep(20)
+      expect(performance.eventLoopUtilization(before).utilization).toBeLessThan(0.7)
+      expect((await over()).layouts[0]?.kernels).toHaveLength(12)
+      await own.types.close()
+    })
+  })
+
+  it('of a kernel whose blob is damaged is said to be unknown, and nothing hangs', async () => {
+    await withTestStore(async (other) => {
+      const build = await addKernel(other, { kernel: { release: 'bad' }, btf: tinyKernel(4) })
+      const { digest } = build.btf
+      const path = join(other.dataDir, 'blobs-v1/sha256', digest.slice(0, 2), digest.slice(2, 4), digest)
+      const bytes = await readFile(path)
+      bytes[100] = (bytes[100] as number) ^ 1
+      await chmod(path, 0o600)
+      await writeFile(path, bytes)
+      const own = createHub({ ...other, log: silentLog, typeWaitMs: 60_000 })
+      const app = createApp(own)
+      for (let i = 0; i < 2; i++) expect((await app.request('/v1/types/task_struct')).status).toBe(503)
+      await own.types.close()
+      expect((await app.request('/v1/types/task_struct')).status).toBe(503)
+    })
   })
 })

@@ -1,20 +1,12 @@
-import { setImmediate } from 'node:timers/promises'
-import PQueue from 'p-queue'
-import { BtfError, formatHeader, formatType, loadBtf } from '../btf/index.ts'
-import { sha256Of, type Sha256 } from '../core/digest.ts'
-import type { KernelEntry } from '../core/resolve/kernel-index.ts'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Sha256 } from '../core/digest.ts'
 import { limits } from '../core/limits.ts'
 import { RecentCache } from '../core/recent-cache.ts'
+import type { KernelEntry } from '../core/resolve/kernel-index.ts'
 import { type BlobStore, type Build, type Catalog, StoreError } from '../store/index.ts'
 import { blobContent, type Content, memoryContent } from './content.ts'
 import { RegistryError } from './errors.ts'
-
-/** A type as C, with offsets and sizes. */
-export interface TypeText {
-  /** sha256 of `c`: kernels that share it have the type laid out alike. */
-  readonly layout: Sha256
-  readonly c: string
-}
+import { type TypeText, TypeThread } from './type-thread.ts'
 
 /** A type over many kernels. */
 export interface TypeOverKernels {
@@ -26,41 +18,69 @@ export interface TypeOverKernels {
   readonly pending: number
 }
 
-/** Requests that wait for their turn; each computes for some seconds at most. */
-const MAX_WAITING = 16
-/** One request looks at kernels for so long; the next goes on from there. */
-const BUDGET_MS = 2000
-/** Lines of a header between which requests are answered. */
-const LINES_AT_ONCE = 500
+/** Questions that are being worked on. */
+const MAX_UNDER_WAY = 16
+/** A question about all kernels waits so long; who asks again finds what was looked at in between. */
+const WAIT_MS = 500
+/** Kernels are looked at for a question about all of them until nobody has asked it for so long. */
+const MAX_UNASKED_MS = 60_000
 /** What is remembered of types: a layout has some hundred bytes to some ten thousand, and most kernels share few. */
 const MAX_TEXT_BYTES = 32 * 1024 * 1024
 const OVERHEAD_BYTES = 200
 /** The name under which a header is kept as a form of its BTF. */
 const HEADER_FORM = 'vmlinux.h'
 
-/** Types of kernels as text: a whole header, one type of one kernel, one type over all kernels. One at a time. */
+/** A look at kernels for a type, which goes on while nobody waits for it. */
+interface Scan {
+  readonly builds: Map<Sha256, Build>
+  askedAt: number
+  failure: Error | null
+  readonly done: Promise<void>
+}
+
+/**
+ * Types of kernels as text: a whole header, one type of one kernel, one type over all kernels. What there is to be read
+ * and written is done in one thread, so that other requests are answered meanwhile.
+ */
 export class KernelTypes {
   readonly #catalog: Catalog
   readonly #blobs: BlobStore
-  readonly #queue = new PQueue({ concurrency: 1 })
+  readonly #waitMs: number
+  readonly #thread: TypeThread
   readonly #headers = new Map<Sha256, Promise<Content>>()
+  readonly #scans = new Map<string, Scan>()
+  /** Looks at one type of one kernel. */
+  readonly #looks = new Map<string, Promise<TypeText | null>>()
   /** By layout digest of the kernel and name; null where the kernel has no such type. */
   readonly #layouts = new RecentCache<Sha256 | null>(MAX_TEXT_BYTES)
   readonly #texts = new RecentCache<string>(MAX_TEXT_BYTES)
+  #isClosed = false
 
-  constructor(parts: { readonly catalog: Catalog; readonly blobs: BlobStore }) {
+  constructor(parts: {
+    readonly catalog: Catalog
+    readonly blobs: BlobStore
+    readonly typeWaitMs?: number | undefined
+  }) {
     this.#catalog = parts.catalog
     this.#blobs = parts.blobs
+    this.#waitMs = parts.typeWaitMs ?? WAIT_MS
+    this.#thread = new TypeThread(parts.blobs)
   }
 
-  /** How many requests wait. */
+  /** How many questions are being worked on. */
   get waiting(): number {
-    return this.#queue.size
+    return this.#headers.size + this.#scans.size + this.#looks.size
   }
 
-  /** Waits for what is being made. */
-  async settle(): Promise<void> {
-    await this.#queue.onIdle()
+  /** Begins no more, and waits for what is being made. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.allSettled([
+      ...this.#headers.values(),
+      ...this.#looks.values(),
+      ...[...this.#scans.values()].map(({ done }) => done),
+    ])
+    await this.#thread.close()
   }
 
   /** All types of a BTF as a C header, kept once it is made. Throws RegistryError `BUSY`, `TOOL_UNFIT`, StoreError. */
@@ -75,107 +95,134 @@ export class KernelTypes {
   /** A type of one build; null where it has none of that name. Throws the same. */
   async type(build: Build, name: string): Promise<TypeText | null> {
     const known = this.#remembered(build, name)
-    return known === undefined ? this.#inTurn(() => this.#read(build, name)) : known
+    if (known !== undefined) return known
+    const key = keyOf(build, name)
+    const underWay = this.#looks.get(key)
+    if (underWay !== undefined) return underWay
+    this.#checkFree()
+    const looking = this.#read(build, name).finally(() => this.#looks.delete(key))
+    this.#looks.set(key, looking)
+    return looking
   }
 
   /**
    * A type over these kernels, of each its newest build. Kernels that are alike cost one look together; what was not
-   * looked at in the time that one request gets is `pending`, and there the next time. Throws the same.
+   * looked at within a short while is `pending`, and being looked at until the next time. Throws the same.
    */
-  async over(entries: Iterable<KernelEntry<Build>>, name: string): Promise<TypeOverKernels> {
-    return this.#inTurn(async () => {
-      const found = new Map<Sha256, { readonly text: TypeText; readonly kernels: KernelEntry<Build>[] }>()
-      const without: KernelEntry<Build>[] = []
-      let pending = 0
-      const until = performance.now() + BUDGET_MS
-      for (const entry of entries) {
-        const [build] = entry.builds
-        if (build === undefined) continue
-        let text = this.#remembered(build, name)
-        if (text === undefined && performance.now() < until) {
-          text = await this.#read(build, name)
-          await setImmediate()
-        }
-        if (text === undefined) pending++
-        else if (text === null) without.push(entry)
-        else {
-          const group = found.get(text.layout) ?? { text, kernels: [] }
-          group.kernels.push(entry)
-          found.set(text.layout, group)
-        }
+  async over(entries: readonly KernelEntry<Build>[], name: string): Promise<TypeOverKernels> {
+    const newest = entries.flatMap((entry) => (entry.builds[0] === undefined ? [] : [entry.builds[0]]))
+    const unknown = newest.filter((build) => this.#remembered(build, name) === undefined)
+    if (unknown.length > 0) await this.#wait(this.#scan(unknown, name))
+    const found = new Map<Sha256, { readonly text: TypeText; readonly kernels: KernelEntry<Build>[] }>()
+    const without: KernelEntry<Build>[] = []
+    let pending = 0
+    for (const entry of entries) {
+      const [build] = entry.builds
+      if (build === undefined) continue
+      const text = this.#remembered(build, name)
+      if (text === undefined) pending++
+      else if (text === null) without.push(entry)
+      else {
+        const group = found.get(text.layout) ?? { text, kernels: [] }
+        group.kernels.push(entry)
+        found.set(text.layout, group)
       }
-      const layouts = [...found.values()]
-        .sort((a, b) => b.kernels.length - a.kernels.length)
-        .map(({ text, kernels }) => ({ ...text, kernels }))
-      return { layouts, without, pending }
-    })
+    }
+    const layouts = [...found.values()]
+      .sort((a, b) => b.kernels.length - a.kernels.length)
+      .map(({ text, kernels }) => ({ ...text, kernels }))
+    return { layouts, without, pending }
+  }
+
+  /** The look that is under way for a name, with these builds added to it, or a new one. */
+  #scan(builds: readonly Build[], name: string): Scan {
+    const known = this.#scans.get(name)
+    if (known === undefined) this.#checkFree()
+    const wanted = known?.builds ?? new Map<Sha256, Build>()
+    for (const build of builds) wanted.set(build.layoutDigest, build)
+    if (known !== undefined) {
+      known.askedAt = performance.now()
+      return known
+    }
+    const scan: Scan = {
+      builds: wanted,
+      askedAt: performance.now(),
+      failure: null,
+      done: Promise.resolve().then(() => this.#look(scan, name)),
+    }
+    this.#scans.set(name, scan)
+    return scan
+  }
+
+  async #look(scan: Scan, name: string): Promise<void> {
+    try {
+      for (const [layout, build] of scan.builds) {
+        if (this.#isClosed || performance.now() > scan.askedAt + MAX_UNASKED_MS) return
+        if (this.#remembered(build, name) === undefined) await this.#read(build, name)
+        scan.builds.delete(layout)
+      }
+    } catch (err) {
+      scan.failure = err instanceof Error ? err : new Error(String(err))
+    } finally {
+      this.#scans.delete(name)
+    }
+  }
+
+  /** Throws what a look failed with, where it ends so soon. */
+  async #wait(scan: Scan): Promise<void> {
+    const late = new AbortController()
+    await Promise.race([
+      scan.done,
+      sleep(this.#waitMs, undefined, { signal: late.signal }).catch(() => undefined),
+    ])
+    late.abort()
+    if (scan.failure !== null) throw scan.failure
+  }
+
+  /** `own`: how many of those that are under way are the caller's. */
+  #checkFree(own = 0): void {
+    if (this.#isClosed) throw new RegistryError('UNAVAILABLE', 'this hub is stopping')
+    if (this.waiting - own < MAX_UNDER_WAY) return
+    throw new RegistryError(
+      'BUSY',
+      `${this.waiting} questions about types are being worked on before this one`,
+    )
   }
 
   async #findHeader(btf: Sha256): Promise<Content> {
     const known = await this.#catalog.derived(btf, HEADER_FORM)
     if (known !== null && (await this.#blobs.size(known.digest)) !== null)
       return blobContent(this.#blobs, known)
-    return this.#inTurn(async () => {
-      const bytes = await this.#makeHeader(btf)
-      try {
-        const ref = await this.#blobs.put(bytes)
-        await this.#catalog.putDerived(btf, HEADER_FORM, ref)
-        return blobContent(this.#blobs, ref)
-      } catch (err) {
-        if (!(err instanceof StoreError)) throw err
-        return memoryContent(bytes)
-      }
-    })
-  }
-
-  async #makeHeader(btf: Sha256): Promise<Uint8Array> {
-    const parsed = loadBtf(await this.#blobs.read(btf))
-    const parts: string[] = []
-    let lines = 0
-    for (const line of formatHeader(parsed)) {
-      parts.push(line)
-      if (++lines % LINES_AT_ONCE === 0) await setImmediate()
+    this.#checkFree(1)
+    const bytes = await this.#thread.header(btf)
+    try {
+      const ref = await this.#blobs.put(bytes)
+      await this.#catalog.putDerived(btf, HEADER_FORM, ref)
+      return blobContent(this.#blobs, ref)
+    } catch (err) {
+      if (!(err instanceof StoreError)) throw err
+      return memoryContent(bytes)
     }
-    return Buffer.from(`${parts.join('\n')}\n`)
   }
 
   /** Undefined where it has to be read. Kernels of one layout have the same types. */
   #remembered(build: Build, name: string): TypeText | null | undefined {
-    const layout = this.#layouts.get(`${build.layoutDigest} ${name}`)
+    const layout = this.#layouts.get(keyOf(build, name))
     if (layout === undefined || layout === null) return layout
     const c = this.#texts.get(layout)
     return c === undefined ? undefined : { layout, c }
   }
 
   async #read(build: Build, name: string): Promise<TypeText | null> {
-    const key = `${build.layoutDigest} ${name}`
-    const c = formatType(loadBtf(await this.#blobs.read(build.btf.digest)), name)
-    if (c === null) {
-      this.#layouts.set(key, null, OVERHEAD_BYTES)
-      return null
-    }
-    const layout = sha256Of(c)
-    this.#layouts.set(key, layout, OVERHEAD_BYTES)
-    this.#texts.set(layout, c, c.length + OVERHEAD_BYTES)
-    return { layout, c }
+    const text = await this.#thread.type(build.btf.digest, name)
+    this.#layouts.set(keyOf(build, name), text?.layout ?? null, OVERHEAD_BYTES)
+    if (text !== null) this.#texts.set(text.layout, text.c, text.c.length + OVERHEAD_BYTES)
+    return text
   }
+}
 
-  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#queue.size >= MAX_WAITING) {
-      throw new RegistryError(
-        'BUSY',
-        `${this.#queue.size} requests for types are being worked on before this one`,
-      )
-    }
-    return this.#queue.add(async () => {
-      try {
-        return await work()
-      } catch (err) {
-        if (!(err instanceof BtfError)) throw err
-        throw new RegistryError('TOOL_UNFIT', `this BTF cannot be shown as C: ${err.message}`, { cause: err })
-      }
-    })
-  }
+function keyOf(build: Build, name: string): string {
+  return `${build.layoutDigest} ${name}`
 }
 
 /** The name of a type, with its keyword where one is said. Throws RegistryError `BAD_REQUEST`. */

@@ -179,7 +179,7 @@ async function drain(
   await hub.toolWork.close()
   await hub.minBtfs.close()
   await Promise.allSettled(underWay)
-  await hub.types.settle()
+  await hub.types.close()
   await hub.tarCatalog.settle()
   await hub.derived.settle()
 }
