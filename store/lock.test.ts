@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises'
+import { utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { withLock } from './lock.ts'
@@ -31,6 +31,16 @@ it('refuses a second holder in the same process, by name, and only of the same n
     await withLock(other, 'crawl', async () => {})
     await expect(withLock(dir, 'crawl', async () => {})).rejects.toMatchObject({ code: 'BUSY' })
   })
+})
+
+it('is free whatever a holder that is gone has left, with times that are still to come', async () => {
+  const dir = await scratch()
+  await withLock(dir, 'crawl', () => Promise.resolve())
+  const ahead = new Date('2090-01-01T00:00:00Z')
+  const holder = { pid: process.pid, host: 'here', since: ahead.toISOString() }
+  await writeFile(join(dir, 'locks/crawl.json'), JSON.stringify(holder))
+  for (const file of ['crawl.json', 'crawl.lock']) await utimes(join(dir, 'locks', file), ahead, ahead)
+  expect(await withLock(dir, 'crawl', async () => 'free')).toBe('free')
 })
 
 it('lets exactly one of many in at a time', async () => {

@@ -61,8 +61,8 @@ async function listedBases(
   context: CrawlContext,
 ): Promise<readonly string[] | null> {
   const memo = unit.frozen ? await recallRpms(unit.memoKey, context.cache) : null
-  const base = memo === null ? null : /^(https?:.*)\/repodata\/repomd\.xml$/.exec(memo.url)?.[1]
-  return base == null ? fetchMirrorList(folder, unit, context) : [base]
+  const base = /^(https?:.*)\/repodata\/repomd\.xml$/.exec(memo?.url ?? '')?.[1]
+  return base === undefined ? fetchMirrorList(folder, unit, context) : [base]
 }
 
 function withBases(found: FoundRpms, first: string, others: readonly string[]): FoundRpms {

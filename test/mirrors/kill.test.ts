@@ -70,7 +70,7 @@ describe.skipIf(missing !== null)(
 
     it(
       `end as one that is not, after ${KILLS} kills at random points`,
-      { timeout: KILLS * 20_000 },
+      { timeout: KILLS * 60_000 },
       async () => {
         let kills = 0
         for (let hub = 0; kills < KILLS; hub++) {
