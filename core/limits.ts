@@ -64,6 +64,8 @@ export const limits = {
     maxUnitBytes: 1 * GiB,
     /** Files that a package's DWARF is shared in; find-debuginfo and dh_dwz make one. */
     maxAltFiles: 64,
+    /** All of them together, which are kept before it is known whether one is needed; a kernel's has some 60 MB. */
+    maxAltBytes: 2 * GiB,
   },
   module: {
     /** One module, unpacked; amdgpu with its DWARF has some 200 MB. */

@@ -37,6 +37,7 @@ interface Seen {
 export class AltFiles {
   readonly #search: AltSearch
   readonly #kept: (Seen & { readonly copy: string })[] = []
+  #keptBytes = 0
   /** Where else it was looked for, and what was there. */
   readonly #seen: Seen[] = []
 
@@ -47,8 +48,10 @@ export class AltFiles {
   /** Keeps a file of the package. Throws ExtractError `LIMIT` and `NO_SPACE`. */
   async keep(path: string, sizeBytes: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
     const { name, dir, space, signal } = this.#search
-    if (this.#kept.length >= limits.dwarf.maxAltFiles) {
-      const text = `more than ${limits.dwarf.maxAltFiles} files of shared debug information`
+    this.#keptBytes += sizeBytes
+    const { maxAltFiles, maxAltBytes } = limits.dwarf
+    if (this.#kept.length >= maxAltFiles || this.#keptBytes > maxAltBytes) {
+      const text = `shared debug information in more than ${maxAltFiles} files, or ${maxAltBytes} bytes`
       throw new ExtractError('LIMIT', `${name}: ${text}`)
     }
     await mkdir(dir, { recursive: true })

@@ -260,6 +260,19 @@ describe('is refused', () => {
     }
   })
 
+  it('more files to share with than any package has, or larger ones', async () => {
+    const many = Array.from({ length: 65 }, (_, i) => [`usr/lib/debug/.dwz/${i}`, Buffer.from('x')] as const)
+    const err = await refusal(encodes(await makeTar(Object.fromEntries(many))))
+    expect(err.code).toBe('LIMIT')
+    const tar = Buffer.from(await makeTar({ [ALT]: shared().alt }))
+    // The size of its first entry, and the sum of its header (pax(1), "ustar Interchange Format").
+    tar.write('20000000001\0', 124, 'latin1')
+    tar.fill(0x20, 148, 156)
+    const sum = tar.subarray(0, 512).reduce((a, b) => a + b, 0)
+    tar.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+    expect((await refusal(encodes(tar))).code).toBe('LIMIT')
+  })
+
   it('any damage to either file, or it gives BTF that holds', async () => {
     const { vmlinux, alt } = shared()
     const spots = [vmlinux, alt].map((bytes) =>

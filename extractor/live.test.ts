@@ -1,12 +1,13 @@
 import { createReadStream } from 'node:fs'
-import { mkdir, readFile } from 'node:fs/promises'
+import { copyFile, mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { diffTypes, parseBtf } from '../btf/index.ts'
+import { type Btf, diffTypes, layoutDigest, parseBtf } from '../btf/index.ts'
 import { checkKernelBtf } from './check-kernel-btf.ts'
 import { extractBytes } from './extract.fixture.ts'
 import { download, findMirror, kernelOffers, newest, type Offer, releaseOf } from './mirror.fixture.ts'
 import { countCompared } from '../test/helpers/dwarf-differences.ts'
+import { nightly } from '../test/helpers/nightly.ts'
 import { run } from './run.fixture.ts'
 import { fileScratch } from './scratch.fixture.ts'
 import type { Extracted, ExtractOptions } from './types.ts'
@@ -114,5 +115,30 @@ describe.skipIf(mirror === null)(
       expect(countCompared(embedded).structs).toBeGreaterThan(7000)
       expect([...diffTypes(embedded, parseBtf(found.btf))]).toEqual([])
     }, 300_000)
+
+    it.skipIf(!nightly)(
+      'encodes to the same types after dwz went over it, alone or with another file (nightly)',
+      async () => {
+        const copies = ['alone', 'one', 'two'].map((name) => join(dir, name)) as [string, string, string]
+        const [alone, one, two] = copies
+        for (const copy of copies) await copyFile(vmlinux, copy)
+        // Without, dwz leaves what has as many entries as a kernel alone.
+        const many = ['-l', '1000000000', '-L', '1000000000']
+        run('dwz', [...many, alone])
+        run('dwz', [...many, '-m', join(dir, 'common'), '-M', 'common', one, two])
+        const encoded = async (path: string): Promise<Btf> => {
+          const bytes = createReadStream(path, { highWaterMark: 1 << 20 })
+          const options = { forceDwarf: true, localPath: path }
+          return parseBtf((await extractBytes(bytes, join(dir, 'temp'), options)).btf)
+        }
+        const plain = await encoded(vmlinux)
+        for (const path of [alone, one]) {
+          const found = await encoded(path)
+          expect(layoutDigest(found), path).toBe(layoutDigest(plain))
+          expect([...diffTypes(plain, found)], path).toEqual([])
+        }
+      },
+      3 * PATIENCE_MS,
+    )
   },
 )
