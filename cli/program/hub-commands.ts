@@ -36,7 +36,11 @@ export function addHubCommands(program: Command, invocation: () => Invocation): 
       ),
     )
     .option('--force-dwarf', 'encode DWARF with pahole even where the kernel carries BTF', false)
-    .option('--modules', 'take in modules too, also of kernels that are there: split BTF of each, and all in one', false)
+    .option(
+      '--modules',
+      'take in modules too, also of kernels that are there: split BTF of each, and all in one',
+      false,
+    )
     .option('--unverified', 'end each download as soon as the BTF is whole, its digest unchecked', false)
     .option('--retry-failed', 'try again what failed or was not there before, whether due or not', false)
     .addOption(dataOption())
