@@ -23,9 +23,14 @@ fn main() -> io::Result<()> {
         let line = line?;
         let (object, btf) = line.split_once('\t').unwrap_or((&line, ""));
         if kernel.0 != btf {
-            kernel = (btf.to_owned(), Some(Btf::parse_file(btf, Endianness::default())));
+            kernel = (
+                btf.to_owned(),
+                Some(Btf::parse_file(btf, Endianness::default())),
+            );
         }
-        let parsed = objects.entry(object.to_owned()).or_insert_with(|| parse(object));
+        let parsed = objects
+            .entry(object.to_owned())
+            .or_insert_with(|| parse(object));
         match (parsed, &kernel.1) {
             (Err(err), _) => writeln!(out, "refused: object: {err}")?,
             (Ok(object), Some(Ok(btf))) => relocate(&mut out, object.clone(), btf)?,
@@ -65,7 +70,10 @@ fn instructions(object: &Object) -> BTreeMap<Place, (u8, i16, i32)> {
     for function in object.functions.values() {
         for (i, insn) in function.instructions.iter().enumerate() {
             let bpf_insn { code, off, imm, .. } = *insn;
-            found.insert((function.name.clone(), i * INSTRUCTION_BYTES), (code, off, imm));
+            found.insert(
+                (function.name.clone(), i * INSTRUCTION_BYTES),
+                (code, off, imm),
+            );
         }
     }
     found
