@@ -60,10 +60,21 @@ export async function stanzas(
   arch: string,
   which: RegExp,
 ): Promise<readonly string[]> {
+  const text = run('xz', ['-dc', await packagesIndex(mirror, suite, arch)]).toString('utf8')
+  return text.split('\n\n').filter((stanza) => which.test(stanza))
+}
+
+/** One run's tests share an index; a suite that moves takes the packages of an older one away. */
+const INDEX_KEPT_MS = 3600_000
+
+async function packagesIndex(mirror: string, suite: string, arch: string): Promise<string> {
+  const cached = join(cacheDir, `Packages-${suite}-${arch}.xz`)
+  const age = Date.now() - ((await stat(cached).catch(() => null))?.mtimeMs ?? 0)
+  if (age <= INDEX_KEPT_MS) return cached
   const answer = await fetch(`${mirror}/dists/${suite}/main/binary-${arch}/Packages.xz`)
   if (!answer.ok) throw new Error(`Packages.xz of ${suite} ${arch}: HTTP ${answer.status}`)
-  const text = run('xz', ['-dc'], new Uint8Array(await answer.arrayBuffer())).toString('utf8')
-  return text.split('\n\n').filter((stanza) => which.test(stanza))
+  await writeFileAtomic(cached, new Uint8Array(await answer.arrayBuffer()))
+  return cached
 }
 
 /** The offer with the highest version of those whose name matches, and that are no empty meta packages. */
