@@ -72,7 +72,9 @@ describe('DWARF', () => {
       expect(layoutDigest(parseBtf(after.btf))).toBe(layoutDigest(parseBtf(before.btf)))
       expect(parseBtf(after.btf).idCount).toBe(parseBtf(before.btf).idCount)
       expect(after.warnings).toEqual([
-        expect.stringMatching(/^tried again without the imported units that dwz made: .*does not hold/),
+        expect.stringMatching(
+          /^tried again without the imported units that dwz made: .*(does not hold|failed)/,
+        ),
       ])
     },
   )

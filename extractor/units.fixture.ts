@@ -32,7 +32,7 @@ entry_two: ret
 `
 
 /**
- * The sample whose source is in `dir` in units as kernels have thousands, C's and assembler's: dwz has nothing to
+ * The sample whose source is in `dir` in units as kernels have thousands, assembler's first and then C's: dwz has nothing to
  * share in one, nor macros to differ. `kabi` puts a member into `cred` as RHEL's macros do, under a name that has the
  * preprocessor's counter at its end. The path of the ELF file `name`, without BTF.
  */
@@ -57,8 +57,8 @@ export async function makeUnits(
   await writeFile(join(dir, `${name}.h`), types)
   await writeFile(join(dir, `${name}-1.c`), `${include}${own}${data}`)
   await writeFile(join(dir, `${name}-2.c`), `int counted = __COUNTER__;${include}${second}`)
-  await writeFile(join(dir, `${name}-3.S`), ASSEMBLER)
-  return link(dir, name, [`${name}-1.c`, `${name}-2.c`, `${name}-3.S`], flags)
+  await writeFile(join(dir, `${name}-0.S`), ASSEMBLER)
+  return link(dir, name, [`${name}-0.S`, `${name}-1.c`, `${name}-2.c`], flags)
 }
 
 /** Another program, of which some types are those of the units `name`, as dwz finds in what a package has besides. */
