@@ -235,7 +235,7 @@ export class Rebase {
         if (move !== undefined) {
           if ((size !== 4 && size !== 8) || this.#sizeOf(move.as, head) !== size) {
             const text = `form 0x${form.toString(16)} in DWARF ${head.version} with offsets of ${head.offsetBytes} bytes`
-            throw this.#unsupported('.debug_abbrev', `${text}`)
+            throw this.#unsupported('.debug_abbrev', text)
           }
           list.push(size === 4 ? MOVE4 : MOVE8, moves.push(move) - 1)
           if (move.as !== form) this.#changes.set(formAt, { sizeBytes: formBytes, form: move.as })
