@@ -92,6 +92,8 @@ export const limits = {
     maxHeaderBytes: 1 * MiB,
     /** Lists of files in front of an RPM's payload; kernel-debuginfo-common, with its sources, has 15 MB. */
     maxRpmHeaderBytes: 64 * MiB,
+    /** Signatures of one package that are looked at; real ones have two of each kind, for some years now three. */
+    maxSignatures: 16,
     /** Wrappings inside each other: deb, tar.xz, zboot, gzip, Image is the deepest real one. */
     maxDepth: 8,
   },

@@ -1,4 +1,5 @@
 import type { PackageFile } from '../../core/kernel-package.ts'
+import { limits } from '../../core/limits.ts'
 import type { PayloadProof, SignedHead } from '../../core/package-proof.ts'
 import { checkData, type DataCheck } from '../openpgp/data-check.ts'
 import type { ListDeps } from '../deps.ts'
@@ -25,9 +26,9 @@ export async function loadPackageTrust(
 
 /**
  * Tells of RPM packages whether they are signed with a key of a keyring, by RPM's rules (its manual, "RPM V4 package
- * format" and "RPM V6 package format"): a signature of the header counts where the header has a digest of the payload, else one of both
- * has to. As for archives, one good signature is enough and no bad one is allowed; those of unknown, revoked or expired
- * keys and by weak algorithms do not count.
+ * format" and "RPM V6 package format"): a signature of the header counts where the header has a digest of the payload,
+ * else one of both has to. As for archives, one good signature is enough and no bad one is allowed; those of unknown or
+ * revoked keys, of keys that had expired by then, and by weak algorithms do not count.
  */
 export function createPackageTrust(keyring: Keyring, now: () => Date): PackageTrust {
   return {
@@ -68,7 +69,7 @@ async function checksOf(
 ): Promise<{ readonly usable: readonly Check[]; readonly why: readonly string[] }> {
   const usable: Check[] = []
   const why: string[] = []
-  for (const signature of packets.flatMap(parseSignatures)) {
+  for (const signature of packets.flatMap(parseSignatures).slice(0, limits.package.maxSignatures)) {
     try {
       if (signature instanceof UnusableSignature) throw signature
       usable.push(await checkOf(signature, keyring, now))
