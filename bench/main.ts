@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { benchBusyRegistry } from './busy-registry.bench.ts'
 import { benchCrawl } from './crawl.bench.ts'
 import { benchExtract } from './extract.bench.ts'
 import { benchExtractLarge } from './extract-large.bench.ts'
@@ -15,6 +16,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   index: benchIndex,
   minimize: benchMinimize,
   registry: benchRegistry,
+  'busy-registry': benchBusyRegistry,
   extract: benchExtract,
   'extract-large': benchExtractLarge,
   crawl: benchCrawl,
