@@ -32,7 +32,13 @@ export async function serve(said: SaidOptions, invocation: Invocation): Promise<
   const { store, readOnly } = await openServedStore(values.data, values['read-only'], log)
   try {
     const via = `btfhub-${randomUUID()}`
-    const suppliers = await suppliersOf(values, readOnly, { store, log, env: invocation.env, via })
+    const suppliers = await suppliersOf(values, readOnly, {
+      store,
+      log,
+      logLevel: invocation.logLevel,
+      env: invocation.env,
+      via,
+    })
     try {
       await withSignedIndex(values, { store, readOnly, log }, (index) =>
         serveStore(store, values, { suppliers, via, index }, { log, readOnly, invocation }),

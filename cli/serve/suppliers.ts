@@ -1,8 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { SeenVersions } from '../../client/index.ts'
-import type { Log } from '../../core/log.ts'
-import { hostPolicies } from '../../crawler/index.ts'
+import type { Log, LogLevel } from '../../core/log.ts'
 import type { Supplier } from '../../registry/index.ts'
 import type { Build, Store } from '../../store/index.ts'
 import { politeHosts } from '../../core/hosts.ts'
@@ -10,16 +9,17 @@ import { parsePublicKey } from '../../core/signed-index/index.ts'
 import { limits } from '../../core/limits.ts'
 import { cliHttp } from '../http.ts'
 import { createMinMaker } from '../hub/min-maker.ts'
-import { OnDemand } from '../hub/on-demand.ts'
-import { indexCache, openSources } from '../hub/sources.ts'
+import { openSources } from '../hub/sources.ts'
 import type { UpstreamDeps } from '../upstream/deps.ts'
 import { proxyHosts } from '../upstream/guard.ts'
 import { Upstream } from '../upstream/upstream.ts'
 import type { Effective } from './settings.ts'
+import { SupplierThread } from './supplier-thread.ts'
 
 export interface SupplierParts {
   readonly store: Store
   readonly log: Log
+  readonly logLevel: LogLevel
   readonly env: NodeJS.ProcessEnv
   /** What this hub calls itself in `Via`. */
   readonly via: string
@@ -32,7 +32,7 @@ export async function openSuppliers(values: Effective, parts: SupplierParts): Pr
   const keys = values['upstream-key'].map(parsePublicKey)
   const trust = keys.length === 0 ? null : { keys, seen: new SeenVersions(join(values.data, 'seen-v1')) }
   const upstreams = values.upstream.map((url) => openUpstream(url, trust, onBuild, parts))
-  return [...upstreams, ...(await openOnDemand(values, onBuild, parts))]
+  return [...upstreams, ...(await openOnDemand(values, parts))]
 }
 
 function openUpstream(
@@ -57,26 +57,19 @@ function openUpstream(
 
 async function openOnDemand(
   values: Effective,
-  onBuild: (build: Build) => Promise<void>,
-  { store, log, env }: SupplierParts,
+  { store, log, logLevel, env }: SupplierParts,
 ): Promise<readonly Supplier[]> {
-  const sources = values['on-demand']
-  if (sources === false) return []
-  const opened = await openSources(sources === true ? [] : sources, store.tempDir)
-  const onDemand = new OnDemand(
-    {
-      sources: opened.sources,
-      catalog: store.catalog,
-      blobs: store.blobs,
-      tempDir: store.tempDir,
-      cache: indexCache(store.catalog),
-      openHttp: () => cliHttp(env, log, hostPolicies(opened.files)),
-      log,
-      now: () => new Date(),
-      onBuild,
-    },
-    { mirrors: values.mirror, paholeJobs: availableParallelism() },
-  )
-  onDemand.start()
-  return [onDemand]
+  const said = values['on-demand']
+  if (said === false) return []
+  const sources = said === true ? [] : said
+  // The thread opens its own: here it is seen whether they are there.
+  await openSources(sources, store.tempDir)
+  const setup = {
+    dataDir: values.data,
+    sources,
+    mirrors: values.mirror,
+    logLevel,
+    paholeJobs: availableParallelism(),
+  }
+  return [new SupplierThread(setup, { env, log })]
 }
