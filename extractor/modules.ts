@@ -78,7 +78,8 @@ export function mergeModules(base: Uint8Array, modules: readonly Pick<ModuleBtf,
     modules.map(({ btf }) => parseBtf(btf, { base: kernel })),
   )
   try {
-    return dedupBtf(parseBtf(merged))
+    // Modules were deduplicated one by one, and several bring along what the kernel only declares.
+    return dedupBtf(parseBtf(merged), { mergeEqual: true })
   } catch (err) {
     if (err instanceof BtfError && err.code === 'LIMIT') return merged
     throw err

@@ -7,7 +7,16 @@ import { parseBtf, validateBtf } from '../btf/index.ts'
 import { sha256Of } from '../core/digest.ts'
 import { silentLog } from '../core/log.ts'
 import { extract, extractModules, mergeModules } from '../extractor/index.ts'
-import { download, findMirror, kernelOffers, newest, releaseOf } from '../extractor/mirror.fixture.ts'
+import {
+  download,
+  findMirror,
+  kernelOffers,
+  newest,
+  type Offer,
+  offerOf,
+  releaseOf,
+  stanzas,
+} from '../extractor/mirror.fixture.ts'
 import { chunks, run } from '../extractor/run.fixture.ts'
 import { havePrograms } from './helpers/machine.ts'
 import { unpackNewerTools } from './helpers/newer-tools.ts'
@@ -80,6 +89,40 @@ describe.skipIf(mirror === null)(
         expect(text).toContain(`[${merged.idCount - 1}] `)
       },
     )
+  },
+)
+
+describe.skipIf(mirror === null)(
+  'modules in a package of their own (nightly; skipped where apt’s mirror does not answer)',
+  { timeout: 600_000 },
+  () => {
+    it('the newest kernel of trixie-backports: merged, each type is there once, whatever modules bring along', async () => {
+      const which = /^Package: linux-(?:binary-unsigned|modules)-\d\S*-cloud-amd64\n/
+      const offers = (await stanzas(mirror as string, 'trixie-backports', 'amd64', which)).map(offerOf)
+      const offer = newest(offers, /^linux-modules-/)
+      const release = offer.name.replace('linux-modules-', '')
+      const image = offers.find(({ name }) => name === `linux-binary-unsigned-${release}`)
+      const { signal } = new AbortController()
+      const how = { release, tempDir: dir, jobs: 2, signal }
+      const inputOf = async (of: Offer) => {
+        const bytes = createReadStream(await download(mirror as string, of), { highWaterMark: 1 << 20 })
+        return { name: of.name, bytes }
+      }
+      const { btf: base } = await extract(await inputOf(image as Offer), {
+        ...how,
+        forceDwarf: false,
+        readToEnd: false,
+        log: silentLog,
+      })
+      const found = await extractModules(await inputOf(offer), { ...how, base })
+      expect(found).toMatchObject({ untyped: 0, refused: [], sha256: offer.sha256 })
+      expect(found.modules.length).toBeGreaterThan(900)
+      const merged = parseBtf(mergeModules(base, found.modules))
+      validateBtf(merged)
+      for (const name of ['task_struct', 'sk_buff', 'net_device', 'inode', 'nf_conntrack_net']) {
+        expect([name, merged.idsByName(name).length]).toEqual([name, 1])
+      }
+    })
   },
 )
 
