@@ -60,3 +60,11 @@ function decode(name: string, read: () => string): string {
     throw new CrawlError('MALFORMED', `${name}: expected UTF-8: ${describeError(err)}`, { cause: err })
   }
 }
+
+/** The same of a document that is all there. */
+export function readXmlBytes(name: string, bytes: Uint8Array, handler: XmlHandler): Promise<void> {
+  async function* once(): AsyncGenerator<Uint8Array> {
+    yield bytes
+  }
+  return readXml(name, once(), handler)
+}

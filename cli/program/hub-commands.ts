@@ -23,7 +23,11 @@ export function addHubCommands(program: Command, invocation: () => Invocation): 
     .option('--every <time>', 'again and again: `24h`, with some jitter, until it is stopped', parseEvery)
     .option('--jobs <n>', 'packages at a time', parseCount)
     .option('--mirror <url>', "a base URL that replaces the source's own mirrors", collect)
-    .option('--keyring <file>', "OpenPGP keys that sign mirrors besides the distribution's own", collect)
+    .option(
+      '--keyring <file>',
+      "OpenPGP keys that sign mirrors or packages besides the distribution's own",
+      collect,
+    )
     .addOption(
       new Option('--client-cert <file>', 'PEM shown to archives that want one, as the CDN of RHEL').env(
         'BTFHUB_CLIENT_CERT',

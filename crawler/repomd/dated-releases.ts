@@ -7,7 +7,7 @@ import { recallRpms } from '../rpm/entries.ts'
 import { type RpmUnit, wantedUnits } from '../rpm/units.ts'
 import type { RepomdIndex, SourceFile } from '../schema.ts'
 import { type CrawlContext, CrawlError, type CrawlScope, type IndexReport } from '../types.ts'
-import { readXml } from '../xml.ts'
+import { readXmlBytes } from '../xml.ts'
 
 /** Repositories of an index that are wanted in this run, those of dated releases among them. */
 export interface DatedUnits {
@@ -87,12 +87,12 @@ function reportsOf(
       const list = lists.get(repo)
       if (list === undefined) return []
       const arches = new Set(units.filter((unit) => unit.version === version).map(({ arch }) => arch))
-      return [...arches].map((arch) => reportOf(file, version, arch, repo, list, left))
+      return [...arches].map((arch) => listReport(file, version, arch, repo, list, left))
     }),
   )
 }
 
-function reportOf(
+function listReport(
   file: SourceFile,
   version: string,
   arch: Arch,
@@ -153,7 +153,7 @@ async function fetchReleases(
 export async function parseReleases(name: string, bytes: Uint8Array): Promise<readonly string[]> {
   const releases = new Set<string>()
   let root: string | null = null
-  await readXml(name, once(bytes), {
+  await readXmlBytes(name, bytes, {
     open(tag, { version = '' }) {
       root ??= tag
       // What is no date is an alias, and leads to one of the others.
@@ -174,8 +174,4 @@ export async function parseReleases(name: string, bytes: Uint8Array): Promise<re
 /** `2023.6.20250107` is of 20250107; what is behind the year counts quarters, not always with two digits. */
 function dateOf(release: string | null): string {
   return release?.split('.').at(-1) ?? ''
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }

@@ -1,7 +1,7 @@
 import { CrawlError } from '../types.ts'
 import type { Coding } from '../unpack.ts'
 import { CODINGS } from '../unpack.ts'
-import { readXml } from '../xml.ts'
+import { readXmlBytes } from '../xml.ts'
 
 /** A digest as repomd.xml states it. */
 export interface Checksum {
@@ -50,7 +50,7 @@ export async function parseRepomd(name: string, bytes: Uint8Array): Promise<read
   let draft: Draft | null = null
   let element: string | null = null
   let root: string | null = null
-  await readXml(name, once(bytes), {
+  await readXmlBytes(name, bytes, {
     open(tag, attributes) {
       root ??= tag
       element = tag
@@ -117,8 +117,4 @@ function checksumOf(draft: Draft, element: string): Checksum | null {
 function numberOf(draft: Draft, element: string): number | null {
   const text = draft.texts.get(element) ?? ''
   return /^\d{1,15}$/.test(text) ? Number(text) : null
-}
-
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
