@@ -54,7 +54,10 @@ it('tells where a configuration is wrong', async () => {
   const file = join(dir, 'hub.yaml')
   await writeFile(file, 'host: 127.0.0.1\nupstreams: [http://a]\n')
   const { code, err } = await serve(['--config', file])
-  expect([code, err]).toEqual([2, `btfhub: ${file}:2:1: upstreams: no such setting; there are: upstream, upstream-key\n`])
+  expect([code, err]).toEqual([
+    2,
+    `btfhub: ${file}:2:1: upstreams: no such setting; there are: upstream, upstream-key\n`,
+  ])
 })
 
 it('serves a folder that takes no writes, but takes nothing in there', async () => {
