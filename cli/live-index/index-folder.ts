@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { parseSha256, sha256Of, type Sha256 } from '../../core/digest.ts'
 import { withTempFile, writeFileAtomic } from '../../core/temp-file.ts'
+import { removeStaleTempFiles } from '../../store/index.ts'
 
 const zip = promisify(gzip)
 
@@ -97,8 +98,10 @@ export class IndexFolder {
     await writeFileAtomic(this.#unnamedPath, JSON.stringify(unnamed))
   }
 
+  /** Makes the folder where it is not there, and clears it of what killed processes left. */
   async prepare(): Promise<void> {
     await mkdir(join(this.path, 'documents'), { recursive: true })
+    for (const dir of [this.path, join(this.path, 'tmp')]) await removeStaleTempFiles(dir)
   }
 
   async #digests(): Promise<ReadonlySet<Sha256>> {

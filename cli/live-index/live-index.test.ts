@@ -1,4 +1,4 @@
-import { readdir, rm, truncate, writeFile } from 'node:fs/promises'
+import { readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -79,6 +79,16 @@ describe('an index that is made', () => {
     const { tool_list, release_shards, build_id_shards } = await signed()
     const named = [...new Set([tool_list, ...release_shards, ...build_id_shards])]
     expect((await documents()).sort()).toEqual(named.flatMap((digest) => [digest, `${digest}.gz`]).sort())
+  })
+
+  it('removes what a killed process left of documents', async () => {
+    await publish()
+    const left = join(folder.path, 'tmp', `999999999-${'ab'.repeat(9)}.tmp`)
+    await writeFile(left, 'half a document')
+    const longAgo = new Date(Date.now() - 2 * DAY_MS)
+    await utimes(left, longAgo, longAgo)
+    await publish()
+    expect(await readdir(join(folder.path, 'tmp'))).toEqual([])
   })
 
   it('is one of ten that are made at once, the others being busy or the same', async () => {
