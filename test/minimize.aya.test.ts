@@ -30,9 +30,10 @@ const lacking = [
 const skipped = lacking.length > 0 ? ` (skipped: ${lacking.join(', ')})` : ''
 
 describe.skipIf(lacking.length > 0)(`aya and the objects of Debian's packages${skipped}`, () => {
-  const dir = mkdtempSync(join(tmpdir(), 'min-aya-'))
+  let dir = ''
   let program = ''
   beforeAll(async () => {
+    dir = mkdtempSync(join(tmpdir(), 'min-aya-'))
     program = (await buildAya(dir)) ?? ''
   }, 600_000)
   afterAll(() => rmSync(dir, { recursive: true, force: true }))

@@ -29,9 +29,10 @@ const skipped = packagedLacks.length > 0 ? ` (skipped: ${packagedLacks.join(', '
 describe.skipIf(packagedLacks.length > 0)(
   `cilium/ebpf and the objects of Debian's packages${skipped}`,
   () => {
-    const dir = mkdtempSync(join(tmpdir(), 'min-cilium-'))
+    let dir = ''
     let versions: Cilium[] = []
     beforeAll(async () => {
+      dir = mkdtempSync(join(tmpdir(), 'min-cilium-'))
       versions = await buildCilium(packagedMirror ?? '', dir)
     }, 600_000)
     afterAll(() => rmSync(dir, { recursive: true, force: true }))

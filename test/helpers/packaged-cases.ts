@@ -37,11 +37,12 @@ export function packagedKernels(arch: PackagedArch): string[] {
 
 /** For one `describe`: fetches the objects before its tests, and removes all files after them. */
 export class PackagedCases {
-  readonly #dir = mkdtempSync(join(tmpdir(), 'min-packages-'))
+  #dir = ''
   #objects: readonly OracleObject[] = []
 
   constructor(arch: PackagedArch) {
     beforeAll(async () => {
+      this.#dir = mkdtempSync(join(tmpdir(), 'min-packages-'))
       const found = await packagedObjects(packagedMirror ?? '', arch, join(this.#dir, 'packages'))
       mkdirSync(join(this.#dir, 'objects'))
       this.#objects = oracleObjects(found, join(this.#dir, 'objects'))

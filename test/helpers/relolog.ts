@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { ReloKind, type BpfObject, type Resolution } from '../../minimize/index.ts'
 import type { OracleAnswer } from './oracle-process.ts'
 
+export const RELOLOG_SOURCE = new URL('./relolog/relolog.c', import.meta.url).pathname
+
 /** Compiles the oracle; null where there is no C compiler or no libbpf to build it with. */
 export function buildRelolog(): string | null {
-  const source = new URL('./relolog/relolog.c', import.meta.url).pathname
   const program = join(mkdtempSync(join(tmpdir(), 'relolog-')), 'relolog')
-  const gcc = spawnSync('gcc', ['-O2', '-o', program, source, '-lbpf'], { encoding: 'utf8' })
+  const gcc = spawnSync('gcc', ['-O2', '-o', program, RELOLOG_SOURCE, '-lbpf'], { encoding: 'utf8' })
   if (gcc.error !== undefined || gcc.stderr.includes('bpf/libbpf.h: No such file')) return null
   if (gcc.status !== 0) throw new Error(`relolog does not compile: ${gcc.stderr}`)
   return program

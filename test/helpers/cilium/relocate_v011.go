@@ -8,7 +8,7 @@ import (
 	"github.com/cilium/ebpf/btf"
 )
 
-// relocate is what cilium/ebpf 0.10 to 0.15 have for it.
+// relocate is what cilium/ebpf 0.11 has for it.
 func relocate(relos []*btf.CORERelocation, kernel *btf.Spec, order binary.ByteOrder) ([]btf.COREFixup, error) {
 	return btf.CORERelocate(relos, kernel, order)
 }
