@@ -1,6 +1,7 @@
 import { formatKernel } from '../../core/kernel.ts'
 import { formatBytes, formatSeconds, formatTable } from '../terminal.ts'
-import type { CrawlPlan, CrawlReport } from './crawl.ts'
+import type { CrawlReport } from './crawl.ts'
+import type { CrawlPlan } from './plan-crawl.ts'
 
 /** A plan as plain data, for `--json`. */
 export function planFacts(plan: CrawlPlan): object {

@@ -18,7 +18,9 @@ import { audit } from '../../store/index.ts'
 import { havePrograms } from '../../test/helpers/machine.ts'
 import { openTestStore, type TestStore } from '../../test/helpers/store.ts'
 import { type Loopback, sendStatic, serveLoopback } from '../../test/loopback.ts'
-import { type CrawlDeps, type CrawlOptions, type CrawlReport, planCrawl, runCrawl } from './crawl.ts'
+import { type CrawlReport, runCrawl } from './crawl.ts'
+import { type CrawlDeps, type CrawlOptions } from './crawl-options.ts'
+import { planCrawl } from './plan-crawl.ts'
 
 const able = havePrograms('gcc', 'ld', 'objcopy', 'readelf', 'pahole', 'dpkg-deb', 'xz')
 const RELEASE = '6.1.0-1-sample'

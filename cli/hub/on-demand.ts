@@ -13,7 +13,9 @@ import { TempSpace } from '../../extractor/index.ts'
 import { type KernelFacts, type Supplier, type Supply, SupplyError } from '../../registry/index.ts'
 import { type BlobStore, type Build, type Catalog, recordedListings } from '../../store/index.ts'
 import { Background } from './background.ts'
-import { type CrawlDeps, type CrawlOptions, listSources, runCrawl } from './crawl.ts'
+import { runCrawl } from './crawl.ts'
+import { type CrawlDeps, type CrawlOptions } from './crawl-options.ts'
+import { listSources } from './list-sources.ts'
 
 export interface OnDemandOptions {
   /** Packages that are worked on at a time. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { KernelPackage } from '../../core/kernel-package.ts'
 import { silentLog } from '../../core/log.ts'
 import { compareRpmVersions, memoryIndexCache, type Source } from '../../crawler/index.ts'
-import type { CrawlDeps } from './crawl.ts'
+import type { CrawlDeps } from './crawl-options.ts'
 import { worthReading } from './ingest.ts'
 import { createProbes } from './probes.ts'
 

@@ -1,7 +1,7 @@
 import type { KernelPackage } from '../../core/kernel-package.ts'
 import { compareDebianVersions } from '../../crawler/index.ts'
 import { sha256Of } from '../../core/digest.ts'
-import type { CrawlDeps } from './crawl.ts'
+import type { CrawlDeps } from './crawl-options.ts'
 
 /**
  * What probes have taught: the newest build of each series, flavour and architecture whose image carries no BTF. What

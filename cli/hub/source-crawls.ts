@@ -1,6 +1,7 @@
 import type { Traffic } from '../../core/http-meter.ts'
 import type { SourceCrawl } from '../../store/index.ts'
-import type { CrawlPlan, CrawlReport } from './crawl.ts'
+import type { CrawlReport } from './crawl.ts'
+import type { CrawlPlan } from './plan-crawl.ts'
 
 /** What a crawl did for each of these sources, to be kept and served. */
 export function sourceCrawls(

@@ -1,11 +1,7 @@
 import { join } from 'node:path'
-import {
-  type CrawlDeps,
-  type CrawlReport,
-  planCrawl,
-  type PlannedPackage,
-  runCrawl,
-} from '../../cli/hub/crawl.ts'
+import { type CrawlReport, runCrawl } from '../../cli/hub/crawl.ts'
+import { type CrawlDeps } from '../../cli/hub/crawl-options.ts'
+import { planCrawl, type PlannedPackage } from '../../cli/hub/plan-crawl.ts'
 import { politeHosts } from '../../core/hosts.ts'
 import { createHttp, hubUserAgent } from '../../core/http-client.ts'
 import { silentLog } from '../../core/log.ts'
