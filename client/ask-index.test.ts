@@ -54,7 +54,7 @@ beforeAll(async () => {
   registry = await startRegistry({ ...store, log: silentLog }, { host: '127.0.0.1', port: 0 })
   plainServer = await serveFiles(tree)
   plain = plainServer.url
-}, 120_000)
+})
 
 afterAll(async () => {
   plainServer.close()

@@ -91,7 +91,7 @@ beforeAll(async () => {
   hub = await serveCli(data)
   proxy = await startFaultProxy(hub.url)
   await indexWhere(hub.url)
-}, 120_000)
+})
 
 afterAll(async () => {
   await proxy.close()

@@ -65,7 +65,7 @@ describe.skipIf(!hasClang)('btfhub check (skipped without clang for BPF)', () =>
     expect(cut.stdout.trim().split('\n')).toHaveLength(16)
     await runCli(['minimize', '--object', object, '--btf', newest, '-o', join(dir, 'one.btf')])
     expect(readFileSync(join(out, '6.1.0-11-amd64.btf'))).toEqual(readFileSync(join(dir, 'one.btf')))
-  }, 180_000)
+  })
 
   it('ends with 0 where everything loads', async () => {
     const { code, stderr } = await runCli(['check', '--object', object, '--btf', newest])

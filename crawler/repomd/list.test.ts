@@ -85,7 +85,7 @@ describe.skipIf(missing !== null)(
         { name: 'kernel-debuginfo-common-x86_64', ...newer, ballast: 10 },
       ])
       createRepo(debug, 'xml', '.gz')
-    }, 120_000)
+    })
     afterAll(() => key.remove())
 
     it.each<['xml' | 'sqlite', RepoCoding]>([

@@ -33,7 +33,7 @@ describe.skipIf(missing !== null)(
       await addStream9()
       await addNoble()
       nginx = await startNginx(root, work)
-    }, 120_000)
+    })
     afterAll(async () => {
       await nginx.close()
       rmSync(work, { recursive: true, force: true })
